@@ -1,0 +1,163 @@
+"""The command `etl`: arguments to options, options to a run, outcomes to exit statuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from etl import __version__, pipeline
+from etl.errors import EtlError
+from etl.options import database_option, run_options
+
+
+class _Pipelines(click.Group):
+    """A group of one command for each pipeline; a pipeline is imported only when it is named."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return pipeline.names()
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        return self.command_of(name) if name in pipeline.names() else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Pipelines"):
+            formatter.write_dl([(n, pipeline.describe(n).SUMMARY) for n in pipeline.names()])
+
+    def command_of(self, name: str) -> click.Command | None:
+        raise NotImplementedError
+
+
+class _Run(_Pipelines):
+    def command_of(self, name: str) -> click.Command | None:
+        loaded = pipeline.load(name)
+
+        def command(**options: Any) -> None:
+            from etl import logs
+            from etl.run import run
+
+            logs.set_up(options["log_format"], options["verbose"], options["quiet"])
+            run(loaded, options)
+
+        for option in reversed(run_options(loaded)):
+            command = option(command)
+        return click.command(name, help=f"{pipeline.describe(name).SUMMARY}.")(command)
+
+
+class _Sample(_Pipelines):
+    def command_of(self, name: str) -> click.Command | None:
+        command: click.Command = pipeline.resolve(pipeline.describe(name).SAMPLE)
+        return command
+
+
+class _Root(click.Group):
+    """The commands here, and those that the pipelines add."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted([*super().list_commands(context), *pipeline.commands()])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name) or pipeline.commands().get(name)
+
+
+@click.command(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="sluice-etl")
+def cli() -> None:
+    """Your own records out of a giant JSON feed, into your database."""
+
+
+@cli.command(cls=_Run)
+def run() -> None:
+    """Read a feed once, and merge the wanted records into the database."""
+
+
+@cli.command(cls=_Sample)
+def sample() -> None:
+    """Write a synthetic feed of the real shape."""
+
+
+@cli.command()
+def pipelines() -> None:
+    """List the pipelines that are installed."""
+    for name in pipeline.names():
+        click.echo(f"{name}  {pipeline.describe(name).SUMMARY}")
+
+
+@cli.command()
+@click.argument("source")
+@click.option("--pipeline", "name", default="deals", show_default=True, help="What to look for.")
+def inspect(source: str, name: str) -> None:
+    """Show what the first bytes of a feed tell: compression, shape, where the records are."""
+    from etl.explain import describe, show
+
+    if name not in pipeline.names():
+        raise click.BadParameter(f"there is no pipeline “{name}”", param_hint="--pipeline")
+    show(describe(source, pipeline.load(name)))
+
+
+@cli.command()
+@database_option(None, required=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def history(database: str, limit: int, as_json: bool) -> None:
+    """Show the latest runs."""
+    from etl import ledger
+
+    _print_rows(
+        database,
+        ledger.latest_runs(limit),
+        as_json,
+        ("run_id", "pipeline", "status", "started_at", "seconds", "records", "matched", "inserted",
+         "updated", "rejected", "error"),
+    )  # fmt: skip
+
+
+@cli.command()
+@database_option(None, required=True)
+@click.option("--run", "run_id", type=int, help="Which run.  [default: the latest with rejects]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the raw bytes.")
+def rejects(database: str, run_id: int | None, as_json: bool) -> None:
+    """Show the records that a run could not use."""
+    from etl import ledger
+
+    shown = ("run_id", "sequence", "byte_offset", "key", "reason")
+    _print_rows(database, ledger.rejects_of(run_id), as_json, shown)
+
+
+def _print_rows(database: str, query: Any, as_json: bool, shown: tuple[str, ...]) -> None:
+    from etl import ledger
+    from etl.database import transaction
+    from etl.show import table
+
+    with transaction(database, ledger.metadata) as connection:
+        rows = connection.execute(query).mappings().all()
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(dict(row), default=_plain))
+    elif rows:
+        click.echo(table(shown, [[_brief(row[name]) for name in shown] for row in rows]))
+
+
+def _plain(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _brief(value: Any) -> Any:
+    return value.isoformat(" ", "seconds") if hasattr(value, "isoformat") else value
+
+
+def main() -> None:
+    """Run the command, and exit with the status that `etl.errors` gives."""
+    try:
+        status = cli.main(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except EtlError as error:
+        click.echo(f"etl: {error.message}", err=True)
+        status = error.exit_status
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    sys.exit(status)

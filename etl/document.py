@@ -1,0 +1,203 @@
+"""The document around the records: found at the head of the stream, checked again at its tail.
+
+The records are one container inside a document: the root itself, or a member of a reply (JSON-RPC's
+`result`). `learn` reads the head, byte by byte, until the first record shows itself, and so knows where
+the container opens. `Envelope` then parses the document with the records left out: it is fed the head up
+to the container's opening bracket and, at the end, the closing bracket and all that follows.
+Together with the proof that the records between are well-formed, the whole document is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ijson
+
+from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed
+from etl.framing import Container, Layout
+
+HEAD_LIMIT = 1 << 20
+"""How far into the document the first record must begin, in bytes."""
+
+_OPENING = {"start_map": Container.OBJECT, "start_array": Container.ARRAY}
+
+
+@dataclass
+class _Level:
+    """An object or array that is open at some point of the document."""
+
+    container: Container
+    name: str | None
+    """The member of the parent that it is the value of; None in an array or at the root."""
+    start: int
+    """The offset after its opening bracket."""
+    first: str | None = None
+    """Its first member's name."""
+    key: str | None = None
+    """The latest member's name."""
+
+
+def learn(
+    head: bytes, complete: bool, marker: str, envelope: tuple[str, ...], members: tuple[str, ...]
+) -> Layout:
+    """Learn where the records are from the first bytes of a document (all of it if `complete`).
+
+    A record is known by its member `marker`, an object; its container is the root or the root's member
+    of one of the names `envelope`, or else the records are JSON lines. `members` are the names by which a
+    record usually begins.
+
+    Raises:
+        EmptyFeed: the document is sound and holds no records.
+        MalformedFeed: the head is not well-formed, or shows no record.
+        TruncatedFeed: the document ends inside.
+        ReplyError: the document is a reply that carries an error.
+    """
+    begin = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    _refuse_other_encodings(head)
+    levels: list[_Level] = []
+    announced = False  # the marker's name was read, its value comes next
+    for offset, event, value in _events(head, begin):
+        if event in _OPENING:
+            if announced and event == "start_map":
+                layout = _layout(levels, envelope, members, begin)
+                if layout is not None:
+                    return layout
+            name = levels[-1].key if levels else None
+            levels.append(_Level(_OPENING[event], name, offset + 1))
+        elif event in ("end_map", "end_array"):
+            levels.pop()
+        elif event == "map_key":
+            levels[-1].key = value
+            if levels[-1].first is None:
+                levels[-1].first = value
+        announced = event == "map_key" and value == marker
+    if complete:
+        _judge_without_records(head[begin:], begin, envelope)
+    raise MalformedFeed(
+        f"no record found in the first {len(head):,} bytes (no object with a member “{marker}”)"
+    )
+
+
+def _judge_without_records(document: bytes, begin: int, envelope: tuple[str, ...]) -> None:
+    """Raise what is wrong with a whole document in which no record was found, if it can be told."""
+    if not document.strip():
+        raise TruncatedFeed("the feed is empty: not even an empty document")
+    around = Envelope()
+    around.feed(document, begin)
+    around.close()
+    root = json.loads(document)
+    containers = [root] if not isinstance(root, dict) else [root, *map(root.get, envelope)]
+    if any(container in ({}, []) for container in containers):
+        raise EmptyFeed("the feed holds no records")
+
+
+def _layout(
+    levels: list[_Level], envelope: tuple[str, ...], members: tuple[str, ...], begin: int
+) -> Layout | None:
+    """Return the layout if the innermost open object stands where records may stand."""
+    record = levels[-1]
+    if len(levels) == 1:
+        container, path, start = Container.LINES, (), begin
+    else:
+        parent = levels[-2]
+        container, start = parent.container, parent.start
+        path = tuple(level.name for level in levels[1:-1] if level.name is not None)
+        if path not in ((), *((name,) for name in envelope)) or len(path) != len(levels) - 2:
+            return None
+    names = dict.fromkeys((*members, *([record.first] if record.first is not None else [])))
+    return Layout(container, path, start, tuple(names))
+
+
+def _events(head: bytes, begin: int) -> Iterator[tuple[int, str, Any]]:
+    """Yield the parser's events with the offset of the byte that completed each."""
+    events = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events, multiple_values=True)
+    for offset in range(begin, len(head)):
+        try:
+            parser.send(head[offset : offset + 1])
+        except (ijson.JSONError, ValueError) as error:
+            raise MalformedFeed(f"not well-formed JSON at byte {offset:,}: {_reason(error)}") from None
+        for event, value in events:
+            yield offset, event, value
+        events.clear()
+
+
+def _refuse_other_encodings(head: bytes) -> None:
+    """JSON between systems is UTF-8 (RFC 8259, section 8.1); say so where a file is UTF-16 or 32."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
+        raise MalformedFeed("not UTF-8 at byte 0: this looks like UTF-16 or UTF-32")
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of the parser's message, without the excerpt of the feed below it."""
+    return str(error).splitlines()[0].removeprefix("parse error: ").removeprefix("lexical error: ")
+
+
+class Envelope:
+    """The document with its records left out, parsed as it passes by."""
+
+    def __init__(self) -> None:
+        self._events = ijson.sendable_list()
+        self._parser = ijson.basic_parse_coro(self._events)
+        self._depth = 0
+        self._member: str | None = None
+        self._error: list[tuple[str, Any]] = []
+        self._offset = 0
+
+    def feed(self, data: bytes, offset: int) -> None:
+        """Go on with `data`, which stands at `offset` in the document.
+
+        Raises:
+            MalformedFeed: not well-formed, with the offset.
+        """
+        for index in range(len(data)):
+            self._offset = offset + index
+            try:
+                self._parser.send(data[index : index + 1])
+            except (ijson.JSONError, ValueError) as error:
+                raise MalformedFeed(
+                    f"not well-formed JSON at byte {self._offset:,}: {_reason(error)}"
+                ) from None
+            for event, value in self._events:
+                self._note(event, value)
+            self._events.clear()
+
+    def close(self) -> None:
+        """Check that the document is complete and is no error reply.
+
+        Raises:
+            TruncatedFeed: the document is not closed.
+            ReplyError: its member `error` is set (JSON-RPC 2.0, section 5.1).
+        """
+        try:
+            self._parser.close()
+        except ijson.JSONError:
+            raise TruncatedFeed(
+                f"truncated: the document is not closed at byte {self._offset + 1:,}, where the feed ends"
+            ) from None
+        if self._error and self._error[0] != ("null", None):
+            raise ReplyError(f"the reply is an error: {self._error_text()}")
+
+    def _note(self, event: str, value: Any) -> None:
+        """Keep the events of the root's member `error`."""
+        if event.startswith("end_"):
+            self._depth -= 1
+        if self._depth == 1 and event == "map_key":
+            self._member = value
+        elif self._member == "error" and self._depth >= 1 and len(self._error) < 100:
+            self._error.append((event, value))
+        if event.startswith("start_"):
+            self._depth += 1
+
+    def _error_text(self) -> str:
+        """Return the error's code and message, as far as it follows the specification."""
+        names = [value for event, value in self._error if event == "map_key"]
+        values = [value for event, value in self._error if event in ("string", "number")]
+        if len(names) == len(values):
+            found = dict(zip(names, values, strict=True))
+            if "message" in found:
+                return f"{found['message']} (code {found.get('code')})"
+        return json.dumps([str(value) for value in values])[:200]

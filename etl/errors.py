@@ -1,0 +1,87 @@
+"""Everything that can end a run, and the exit status that each gives.
+
+    EtlError                    1
+    ├── UsageError              2   the command line asks for something impossible
+    ├── DataError              65   the feed cannot be trusted
+    │   ├── MalformedFeed           not well-formed JSON, or not the document that was expected
+    │   ├── TruncatedFeed           the stream or the document ends early
+    │   ├── ReplyError              a JSON-RPC reply that carries an error
+    │   ├── EmptyFeed               a feed with no records
+    │   └── TooManyRejects          more rejects than --max-rejects, or one under --on-error fail
+    ├── SourceUnavailable      69   no such file, refused connection, HTTP status
+    ├── ProcessDied            70   a child was killed or failed inside
+    ├── DatabaseError          74   the database or the disk refused
+    └── ConfigurationError     78   settings that contradict each other or are missing
+
+Numbers above 64 follow BSD's sysexits(3). Messages are one line, name the source, say where (a byte
+offset into the decoded document, unless the text says compressed) and why, and hold no values of the
+feed and no secrets.
+"""
+
+from __future__ import annotations
+
+
+class EtlError(Exception):
+    """A run cannot go on; `str()` is the line for the user."""
+
+    exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UsageError(EtlError):
+    """The command line asks for something impossible."""
+
+    exit_status = 2
+
+
+class DataError(EtlError):
+    """The feed cannot be trusted."""
+
+    exit_status = 65
+
+
+class MalformedFeed(DataError):
+    """The feed is not well-formed JSON, or not the kind of document that was expected."""
+
+
+class TruncatedFeed(DataError):
+    """The compressed stream or the JSON document ends early."""
+
+
+class ReplyError(DataError):
+    """The feed is a JSON-RPC reply that carries an error in place of records."""
+
+
+class EmptyFeed(DataError):
+    """The feed holds no records, and `--allow-empty` was not given."""
+
+
+class TooManyRejects(DataError):
+    """More records were rejected than the run allows."""
+
+
+class SourceUnavailable(EtlError):
+    """The source cannot be opened or read."""
+
+    exit_status = 69
+
+
+class ProcessDied(EtlError):
+    """A process of the run was killed, or failed inside."""
+
+    exit_status = 70
+
+
+class DatabaseError(EtlError):
+    """The database, or the disk below it, refused."""
+
+    exit_status = 74
+
+
+class ConfigurationError(EtlError):
+    """Settings contradict each other, or one that is needed is missing."""
+
+    exit_status = 78

@@ -1,0 +1,71 @@
+"""`--explain` and `etl inspect`: what a feed looks like, and what a run would do about it."""
+
+from __future__ import annotations
+
+import click
+
+from etl.errors import EmptyFeed
+from etl.framing import Layout
+from etl.pipeline import Pipeline
+from etl.plan import Plan
+from etl.predicate import literals
+from etl.source import open_feed, redacted
+
+
+def describe(source: str, pipeline: Pipeline) -> list[tuple[str, str]]:
+    """Return what the first bytes of a feed show.
+
+    Raises:
+        DataError: they show no records.
+        SourceUnavailable: the source cannot be opened.
+    """
+    from etl.reader import inspect
+
+    with open_feed(source) as feed:
+        lines = [
+            ("source", redacted(source)),
+            ("compression", feed.codec or "none"),
+            ("size", f"{feed.size:,} bytes" if feed.size is not None else "unknown"),
+        ]
+        try:
+            _, layout = inspect(feed, pipeline)
+        except EmptyFeed:
+            return [*lines, ("records", "none")]
+    return [*lines, *_describe_layout(layout)]
+
+
+def _describe_layout(layout: Layout) -> list[tuple[str, str]]:
+    place = "the root" if not layout.path else "the member " + ".".join(layout.path)
+    return [
+        ("records", f"{layout.container.value} at {place}, from byte {layout.start:,}"),
+        ("cut signature", layout.boundary().pattern.decode()),
+    ]
+
+
+def explain(plan: Plan) -> None:
+    """Print how a run would go.
+
+    Raises:
+        EtlError: as `describe`.
+    """
+    for source in plan.sources:
+        show(describe(source, plan.pipeline))
+    sought = [literal.decode() for literal in literals(plan.selection.wanted)]
+    more = f" and {len(sought) - 6:,} more" if len(sought) > 6 else ""
+    slabs = f"{plan.slabs} of {plan.record_bytes:,} bytes, cut at {plan.chunk_bytes:,}"
+    show(
+        [
+            ("prefilter", " ".join([*sought[:5], *sought[-1:]]) + more),
+            ("then", f"{'.'.join(plan.pipeline.match)} in {len(plan.selection.wanted):,} values"),
+            ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
+            ("processes", f"1 reader, {plan.workers} workers, 1 writer"),
+            ("slabs", slabs),
+            ("bulk inserts", f"{plan.batch_rows:,} rows"),
+        ]
+    )
+
+
+def show(lines: list[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    for name, value in lines:
+        click.echo(f"{name + ':':<15}{value}")

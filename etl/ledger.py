@@ -1,0 +1,136 @@
+"""The record of runs and of what they rejected: the tables `etl_runs` and `etl_rejects`.
+
+A run's row is there from its start, as failed and interrupted, so that a run that is killed in any way
+has told the truth. The transaction that merges its records turns it to succeeded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from etl.messages import Reject
+
+INTERRUPTED = "interrupted: the run did not come to its end"
+
+metadata = sa.MetaData()
+_identity = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers INTEGER keys only
+
+runs = sa.Table(
+    "etl_runs",
+    metadata,
+    sa.Column("run_id", _identity, primary_key=True),
+    sa.Column("pipeline", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("finished_at", sa.DateTime(timezone=True)),
+    sa.Column("seconds", sa.Double),
+    sa.Column("head_epoch", sa.BigInteger),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("matched", sa.BigInteger, nullable=False),
+    sa.Column("inserted", sa.BigInteger, nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
+    sa.Column("unchanged", sa.BigInteger, nullable=False),
+    sa.Column("duplicates", sa.BigInteger, nullable=False),
+    sa.Column("expired", sa.BigInteger, nullable=False),
+    sa.Column("rejected", sa.BigInteger, nullable=False),
+    sa.Column("bytes_read", sa.BigInteger, nullable=False),
+    sa.Column("bytes_decoded", sa.BigInteger, nullable=False),
+    sa.Column("peak_memory_bytes", sa.BigInteger, nullable=False),
+)
+
+rejects = sa.Table(
+    "etl_rejects",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey(runs.c.run_id), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("byte_offset", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+)
+
+
+@dataclass
+class RunReport:
+    """What a run did; the names are columns of `etl_runs` and members of `--json`.
+
+    records = not matched + rejected + matched, and
+    matched = inserted + updated + unchanged + duplicates.
+    """
+
+    run_id: int | None
+    pipeline: str
+    source: str
+    status: str
+    error: str | None
+    started_at: datetime
+    finished_at: datetime | None = None
+    seconds: float | None = None
+    head_epoch: int | None = None
+    records: int = 0
+    matched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    expired: int = 0
+    """Rows that the sweep changed."""
+    rejected: int = 0
+    bytes_read: int = 0
+    """Compressed."""
+    bytes_decoded: int = 0
+    peak_memory_bytes: int = 0
+    """Of all processes together, by proportional set size."""
+
+    def finish(self, status: str, error: str | None = None) -> None:
+        """Set the outcome and the time."""
+        self.status, self.error = status, error
+        self.finished_at = datetime.now(UTC)
+        self.seconds = round((self.finished_at - self.started_at).total_seconds(), 3)
+
+
+def begin(connection: sa.Connection, report: RunReport) -> int:
+    """Add the run's row, as interrupted, and return its id."""
+    values = dataclasses.asdict(report) | {"status": "failed", "error": INTERRUPTED}
+    del values["run_id"]
+    key = connection.execute(runs.insert().values(values)).inserted_primary_key
+    assert key is not None
+    run_id: int = key[0]
+    return run_id
+
+
+def record(connection: sa.Connection, report: RunReport) -> None:
+    """Bring the run's row up to the report."""
+    values = dataclasses.asdict(report)
+    del values["run_id"]
+    connection.execute(runs.update().where(runs.c.run_id == report.run_id).values(values))
+
+
+def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) -> None:
+    """Add what a run rejected, in the order of the feed."""
+    if found:
+        rows = [
+            {
+                "run_id": run_id, "sequence": sequence, "byte_offset": reject.offset,
+                "key": reject.key, "reason": reject.reason, "raw": reject.raw,
+            }
+            for sequence, reject in enumerate(found)
+        ]  # fmt: skip
+        connection.execute(rejects.insert(), rows)
+
+
+def latest_runs(count: int) -> sa.Select[tuple[object, ...]]:
+    """Return the query for the latest runs, the latest first."""
+    return sa.select(runs).order_by(runs.c.run_id.desc()).limit(count)
+
+
+def rejects_of(run_id: int | None) -> sa.Select[tuple[object, ...]]:
+    """Return the query for the rejects of a run (None: of the latest run that has any)."""
+    wanted = run_id if run_id is not None else sa.select(sa.func.max(rejects.c.run_id)).scalar_subquery()
+    return sa.select(rejects).where(rejects.c.run_id == wanted).order_by(rejects.c.sequence)

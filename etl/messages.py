@@ -1,0 +1,108 @@
+"""What travels through the queues: small values, each with one sender and one receiver.
+
+    reader --Opening, Chunk, Oversize, End--> worker --Batch, End--> writer --Credit--> reader
+
+Chunk number n goes to worker n modulo the number of workers, and the writer reads the workers in the
+same turn, so results arrive in source order and no queue ever has two senders or two receivers: a
+killed process can leave no lock behind that another one needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from etl.framing import Layout
+
+
+class Opening(NamedTuple):
+    """A feed begins; every worker is told."""
+
+    source: int
+    """Which of the run's sources it is."""
+    base: int
+    """The decoded length of the feeds before it, in bytes: it orders records across feeds."""
+    layout: Layout
+
+
+class Chunk(NamedTuple):
+    """Whole records in a slab: `slabs[slab][:length]`, without the separators around them."""
+
+    sequence: int
+    slab: int
+    length: int
+    offset: int
+    """Where the chunk starts in the decoded document, in bytes."""
+    exact: bool
+    """Cut by following every bracket, not by a signature: if it does not parse, the feed is bad."""
+
+
+class Oversize(NamedTuple):
+    """A record too long for a slab; only its first bytes are in `slabs[slab][:length]`."""
+
+    sequence: int
+    slab: int
+    length: int
+    offset: int
+    size: int
+    """The record's whole length, in bytes."""
+
+
+class End(NamedTuple):
+    """The feed is complete: the stream finished and the document closed (or a limit was reached)."""
+
+    sequence: int
+    bytes_read: int
+    bytes_decoded: int
+    limited: bool
+    """Cut short by `--limit`, so not the whole feed."""
+
+
+class Reject(NamedTuple):
+    """A record that was wanted, or may have been, and could not be used."""
+
+    offset: int
+    key: str | None
+    reason: str
+    raw: bytes
+    """The record's first bytes (at most `RAW_BYTES`)."""
+
+
+class Malformed(NamedTuple):
+    """The place and reason for which bytes are not well-formed JSON records."""
+
+    offset: int
+    reason: str
+
+
+class Batch(NamedTuple):
+    """What a worker found in one chunk."""
+
+    sequence: int
+    source: int
+    slab: int
+    exact: bool
+    records: int
+    rows: list[tuple[Any, ...]]
+    """The wanted records: (position across feeds, *the staging table's other columns)."""
+    rejects: list[Reject]
+    malformed: Malformed | None
+
+
+class Credit(NamedTuple):
+    """The writer has dealt with a chunk."""
+
+    slab: int
+    applied: bool
+    """Its records are staged and the slab is free. If not, the chunk must be cut again, exactly."""
+    stop: bool
+    """No more chunks are wanted (`--limit` was reached)."""
+
+
+Task = Opening | Chunk | Oversize | End | None
+"""What a worker is sent; None is the last."""
+
+Result = Batch | End
+"""What the writer is sent."""
+
+RAW_BYTES = 1000
+"""How much of a rejected record is kept."""

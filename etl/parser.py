@@ -1,0 +1,308 @@
+"""From the bytes of a chunk to rows and rejects, every byte of it checked.
+
+The fast way cuts the chunk at the records that hold a candidate. Each of those is decoded, typed; each
+gap between them is put between the container's brackets and must be a well-formed document by a SIMD
+parser, which also counts its records. Since every piece parses, every cut was right (`etl.framing`), so
+nothing is looked at twice.
+
+Whatever does not fit (a gap that the SIMD parser refuses, such as an integer over 64 bits; a record that
+begins with an unknown member) sends the chunk the exact way: the scanner splits it, each record is
+decoded by itself, and where the typed decoder refuses, Python's own JSON parser says whether the record
+is malformed, with the place, or well-formed and only not what the pipeline takes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import msgspec
+import simdjson
+
+from etl.framing import Buffer, Container, Layout, Scanner, last_boundary
+from etl.messages import RAW_BYTES, Malformed, Reject
+from etl.pipeline import Pipeline, Selection
+from etl.predicate import RawFilter, member, undecoded_member
+
+_PLAIN_KEY = re.compile(rb'[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:')
+_KEY = re.compile(rb'[ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:', re.DOTALL)
+_BLANK = b" \t\n\r"
+
+
+@dataclass
+class Parsed:
+    """What a chunk holds."""
+
+    records: int = 0
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    malformed: Malformed | None = None
+
+
+class _Irregular(Exception):
+    """The fast way does not fit this chunk."""
+
+
+class _NotJson(Exception):
+    """Bytes that are no JSON value; the offset counts from the value's start."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(offset, reason)
+        self.offset = offset
+        self.reason = reason
+
+
+class _Anything(msgspec.Struct):
+    """An object whose members are all skipped, though checked."""
+
+
+class ChunkParser:
+    """Parses chunks of one feed for one selection; not shared between processes.
+
+    `base` is added to offsets in the feed where they order the rows of several feeds. With `salvage`, a
+    malformed record is a reject where the scanner can tell it from its neighbours.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        selection: Selection,
+        layout: Layout,
+        base: int = 0,
+        salvage: bool = False,
+    ) -> None:
+        self._pipeline = pipeline
+        self._selection = selection
+        self._layout = layout
+        self._base = base
+        self._salvage = salvage
+        self._keyed = layout.container is Container.OBJECT
+        self._signature = layout.boundary()
+        self._filter = RawFilter(selection.wanted)
+        self._decode = msgspec.json.Decoder(pipeline.record).decode
+        self._tested = member(pipeline.record, pipeline.match)
+        self._simd = simdjson.Parser()
+        self._lines = msgspec.json.Decoder(_Anything)
+        self._work = bytearray()
+
+    def parse(self, chunk: Buffer, offset: int, exact: bool = True) -> Parsed:
+        """Return what `chunk`, which stands at `offset` in the document, holds.
+
+        `exact` says that its cut is certain, if only the feed is well-formed.
+
+        `malformed` is set, and nothing else to be used, where the chunk is not a sequence of well-formed
+        records: because the feed is malformed, or because the chunk was cut wrong.
+        """
+        try:
+            return self._fast(chunk, offset)
+        except _Irregular:
+            return self._exact(bytes(chunk), offset, self._salvage and exact)
+
+    # The fast way ----------------------------------------------------------------------------------
+
+    def _fast(self, chunk: Buffer, offset: int) -> Parsed:
+        """Parse by candidates and gaps, in a copy with a byte to spare on each side for brackets."""
+        end = len(chunk) + 1
+        if len(self._work) < end + 1:
+            self._work = bytearray(2 * (end + 1))
+        work = memoryview(self._work)
+        work[1:end] = chunk
+        parsed = Parsed()
+        base = offset - 1  # from an index into the copy to an offset in the document
+        position = 1
+        for candidate in self._filter.candidates(work[1:end]):
+            if candidate < position:
+                continue  # in a record that has been decoded
+            start = last_boundary(self._signature, work, position, candidate) + 1
+            if start > position:
+                parsed.records += self._count(work, position, start - 1)
+            else:
+                start = position
+            following = self._signature.search(work, candidate, end)
+            stop = end if following is None else following.start(1)
+            self._take_regular(work[start:stop], base + start, parsed)
+            position = stop + 1
+        if position < end:
+            parsed.records += self._count(work, position, end)
+        return parsed
+
+    def _count(self, work: memoryview, start: int, stop: int) -> int:
+        """Check that `work[start:stop]` is a sequence of records, and count them."""
+        if self._layout.container is Container.LINES:
+            return self._count_lines(work, start, stop)
+        work[start - 1 : start] = self._layout.opening
+        work[stop : stop + 1] = self._layout.closing
+        try:
+            document = self._simd.parse(work[start - 1 : stop + 1])
+            count = len(document)
+            del document
+        except (ValueError, RuntimeError):  # malformed, or beyond what the parser can represent
+            raise _Irregular from None
+        if count == 0:
+            raise _Irregular  # nothing between two separators
+        return count
+
+    def _count_lines(self, work: memoryview, start: int, stop: int) -> int:
+        lines = bytes(work[start:stop])
+        try:
+            if not lines.isascii():
+                lines.decode()  # the decoder does not check the encoding of what it skips
+            count = len(self._lines.decode_lines(lines))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _Irregular from None
+        if count != lines.count(b"\n") + 1:
+            raise _Irregular  # a blank line, or a value over several lines
+        return count
+
+    def _take_regular(self, data: memoryview, offset: int, parsed: Parsed) -> None:
+        """Decode one record that holds a candidate; `data` may turn out to be more than one."""
+        key, value, match = None, data, None
+        if self._keyed:
+            match = _PLAIN_KEY.match(data)
+            if match is None:
+                raise _Irregular
+            value = data[match.end() :]
+        try:
+            if match is not None:
+                key = str(match[1], "utf-8")
+            self._take(key, bytes(value), data, offset, parsed)
+        except (_NotJson, UnicodeDecodeError, RecursionError):
+            raise _Irregular from None
+
+    # The exact way ---------------------------------------------------------------------------------
+
+    def _exact(self, chunk: bytes, offset: int, salvage: bool) -> Parsed:
+        parsed = Parsed()
+        for start, stop in self._split(chunk):
+            data = chunk[start:stop]
+            try:
+                self._take_exactly(data, offset + start, parsed)
+            except _NotJson as error:
+                if not salvage:
+                    parsed.malformed = Malformed(error.offset, error.reason)
+                    return parsed
+                parsed.records += 1
+                reason = f"malformed at byte {error.offset:,}: {error.reason}"
+                self._reject(None, data, offset + start, reason, parsed)
+        return parsed
+
+    def _split(self, chunk: bytes) -> Iterator[tuple[int, int]]:
+        """Yield where each record of a chunk starts and stops."""
+        if self._layout.container is Container.LINES:
+            start = 0
+            for line in chunk.split(b"\n"):
+                if line.strip(_BLANK):
+                    yield start, start + len(line)
+                start += len(line) + 1
+            return
+        scanner = Scanner()
+        scanner.feed(chunk)
+        separators = scanner.separators
+        yield from zip([0, *(s + 1 for s in separators)], [*separators, len(chunk)], strict=True)
+
+    def _take_exactly(self, data: bytes, offset: int, parsed: Parsed) -> None:
+        key, begin = None, 0
+        if self._keyed:
+            match = _KEY.match(data)
+            if match is None:
+                _refuse_member(data, offset)
+            key = _strictly(match[1], offset + match.start(1))
+            begin = match.end()
+        try:
+            self._take(key, data[begin:], data, offset, parsed)
+        except _NotJson as error:
+            raise _NotJson(offset + begin + error.offset, error.reason) from None
+        except RecursionError:  # the scanner has found its end, whatever is inside
+            parsed.records += 1
+            self._reject(key, data, offset, "nested too deeply", parsed)
+
+    # One record ------------------------------------------------------------------------------------
+
+    def _take(self, key: str | None, value: bytes, data: Buffer, offset: int, parsed: Parsed) -> None:
+        """Decode one record exactly, and keep or reject it if it is wanted.
+
+        `value` is the record, `data` the same with its key, at `offset` in the document.
+
+        Raises:
+            _NotJson: `value` is not one well-formed JSON value.
+            RecursionError: it is nested too deeply to tell.
+        """
+        try:
+            record = self._decode(value)
+            if not value.isascii():
+                value.decode()  # the decoder does not check the encoding of what it skips
+        except msgspec.ValidationError as error:
+            self._judge(key, value, data, offset, str(error), parsed)
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._judge(key, value, data, offset, "a lone surrogate, which is no text", parsed)
+            return
+        parsed.records += 1
+        if self._tested(record) not in self._selection.wanted:
+            return
+        try:
+            row = self._pipeline.row(key, record, self._selection)
+        except ValueError as error:
+            self._reject(key, data, offset, str(error), parsed)
+        else:
+            parsed.rows.append((self._base + offset, *row))
+
+    def _judge(
+        self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
+    ) -> None:
+        """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
+        tested = undecoded_member(_strictly(value, 0), self._pipeline.match)
+        parsed.records += 1
+        if isinstance(tested, str) and tested in self._selection.wanted:
+            self._reject(key, data, offset, reason, parsed)
+
+    def _reject(
+        self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed
+    ) -> None:
+        parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
+
+
+def _refuse_member(data: bytes, offset: int) -> NoReturn:
+    """Say what is wrong with bytes that should be a member of an object and have no key."""
+    try:
+        json.loads(b"{" + data + b"}")
+    except UnicodeDecodeError as error:
+        raise _NotJson(offset + error.start - 1, "not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _NotJson(offset + max(0, error.pos - 1), error.msg) from None
+    raise _NotJson(offset, "a record without a key")
+
+
+def _constant(name: str) -> NoReturn:
+    raise _NotJson(0, f"{name} is not JSON")
+
+
+# Numbers are not converted: only their grammar matters here, and they may have any number of digits.
+_STRICT = json.JSONDecoder(parse_constant=_constant, parse_int=str, parse_float=str)
+
+
+def _strictly(value: bytes, offset: int) -> Any:
+    """Return a JSON value by RFC 8259's grammar; lone surrogates in escapes are within it.
+
+    Raises:
+        _NotJson: not well-formed; its offset counts from `offset`.
+        RecursionError: nested deeper than the interpreter allows (about 1,000 levels or more).
+    """
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise _NotJson(offset + error.start, "not UTF-8") from None
+    begin = len(text) - len(text.lstrip(" \t\n\r"))
+    try:
+        result, end = _STRICT.raw_decode(text, begin)
+    except json.JSONDecodeError as error:
+        at = len(text[: error.pos].encode())
+        raise _NotJson(offset + at, error.msg) from None
+    rest = text[end:].lstrip(" \t\n\r")
+    if rest:
+        at = len(text[: len(text) - len(rest)].encode())
+        raise _NotJson(offset + at, "more than one value")
+    return result

@@ -1,0 +1,109 @@
+"""What a pipeline has to say: the whole interface between mechanism and policy.
+
+A pipeline is a package `pipelines.<name>`. Its `__init__` is light (it is imported to list what there is)
+and names the rest:
+
+    SUMMARY   = "one line for the list"
+    PIPELINE  = "pipelines.<name>.pipeline:PIPELINE"      a `Pipeline`
+    COMMANDS  = {"wallets": "pipelines.<name>.wallets:wallets"}      further commands of `etl`
+    SAMPLE    = "pipelines.<name>.sample:command"      `etl sample <name>`
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    import click
+    from sqlalchemy import Engine, Executable, MetaData, Select, Table
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records one run wants, and the point in time that it judges them by."""
+
+    wanted: frozenset[str]
+    """Values of the member that is tested."""
+    head_epoch: int | None
+    """The feed's own time at which states are derived, where it has one."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One step of the merge, inside its one transaction."""
+
+    executable: Executable
+    counts: str | None = None
+    """The report's figure that the number of affected rows goes to."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One data set: its records, which of them are tested how, and where they go."""
+
+    name: str
+    record: type[msgspec.Struct]
+    """The members that are used, typed; all others are ignored."""
+    match: tuple[str, ...]
+    """The path, in a record, of the member that is tested; its first step marks a record."""
+    envelope: tuple[str, ...]
+    """Members of the root under which the records may be found (`result` in a JSON-RPC reply)."""
+    metadata: MetaData
+    staging: Table
+    """Its first column is the record's offset in the feed, the others are what `row` returns."""
+    row: Callable[[str | None, Any, Selection], tuple[Any, ...]]
+    """From the key (None outside objects) and the record; ValueError rejects it, with the reason."""
+    merge: Callable[[int, Selection], Sequence[Statement]]
+    """The steps from staging to the tables, for a run id; they count inserted, updated, duplicates."""
+    overview: Callable[[Selection], Select[Any]]
+    """A small table of what the database holds now, shown after a run."""
+    select: Callable[[Mapping[str, Any], Engine], Selection]
+    """From the pipeline's own options (and the database, if they leave it open) to the selection."""
+    options: tuple[Callable[[Any], Any], ...]
+    """click decorators of the options that only this data set has."""
+    default_source: str
+    source_variables: tuple[str, ...]
+    """Environment variables that name the source, besides ETL_SOURCE."""
+    default_database: str
+
+
+def _package() -> ModuleType:
+    return importlib.import_module("pipelines")
+
+
+def names() -> list[str]:
+    """Return the names of the pipelines that are installed."""
+    return sorted(module.name for module in pkgutil.iter_modules(_package().__path__))
+
+
+def describe(name: str) -> ModuleType:
+    """Return a pipeline's light module; `name` is one of `names()`."""
+    return importlib.import_module(f"{_package().__name__}.{name}")
+
+
+def resolve(reference: str) -> Any:
+    """Return the object that `package.module:name` names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load(name: str) -> Pipeline:
+    """Import a pipeline; `name` is one of `names()`."""
+    pipeline: Pipeline = resolve(describe(name).PIPELINE)
+    return pipeline
+
+
+def commands() -> dict[str, click.Command]:
+    """Return the commands that the pipelines add to `etl`."""
+    return {
+        command: resolve(reference)
+        for name in names()
+        for command, reference in describe(name).COMMANDS.items()
+    }

@@ -1,0 +1,292 @@
+"""The reader process: streams are decompressed into slabs and cut into chunks of whole records.
+
+It cuts at the last boundary that a slab shows, by signature, without knowing for certain that this is at
+the depth of records: the workers prove that as they parse, and the writer's credits say so. The bytes
+of a chunk stay in its slab until then. If a chunk was refused, everything from its start on is still
+there; it is put back into the feed and cut again, exactly, by following every bracket. So is what shows
+no boundary, and what is left at the end of the feed, where the container closes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.queues import SimpleQueue
+from typing import NamedTuple
+
+import msgspec
+
+from etl.document import HEAD_LIMIT, Envelope, learn
+from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
+from etl.framing import Container, Layout, LineScanner, Scanner, last_boundary
+from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Task
+from etl.pipeline import Pipeline
+from etl.progress import Figures
+from etl.slabs import Slabs
+from etl.source import Feed
+
+_BLANK = b" \t\n\r"
+
+
+class _Sent(NamedTuple):
+    """A chunk that the writer has not dealt with yet."""
+
+    slab: int
+    consumed: int
+    """The chunk and the separator after it, in bytes."""
+    offset: int
+
+
+class Reader:
+    """Cuts feeds; the workers' queues and the writer's credits are its only links to the others."""
+
+    def __init__(
+        self,
+        slabs: Slabs,
+        tasks: Sequence[SimpleQueue[Task]],
+        credits: SimpleQueue[Credit],
+        figures: Figures,
+        chunk_bytes: int,
+    ) -> None:
+        """Cut chunks of about `chunk_bytes`; a record may be as long as a slab."""
+        self._slabs = slabs
+        self._tasks = tasks
+        self._credits = credits
+        self._figures = figures
+        self._chunk_bytes = min(chunk_bytes, slabs.size)
+        self._free = list(range(slabs.count))
+        self._sent: deque[_Sent] = deque()
+        self._refused: list[_Sent] = []
+        self._sequence = 0
+        self._base = 0
+        """The decoded length of the feeds before this one."""
+        self._read_before = 0
+        """Their compressed length."""
+        self._stop = False
+
+    def read(self, source: int, feed: Feed, pipeline: Pipeline, allow_empty: bool) -> None:
+        """Send all records of one feed, and check that it is complete.
+
+        Raises:
+            DataError: the feed is truncated, malformed around its records, empty or an error reply.
+            SourceUnavailable: the source fails.
+        """
+        if self._stop:
+            return
+        self._feed = feed
+        self._figures.source_size += feed.size or 0
+        try:
+            head, self._layout = inspect(feed, pipeline)
+        except EmptyFeed:
+            if not allow_empty:
+                raise
+            return
+        self._signature = self._layout.boundary()
+        for queue in self._tasks:
+            queue.put(Opening(source, self._base, self._layout))
+        self._offset = self._exact_until = self._layout.start
+        self._after_separator = False
+        feed.put_back(head[self._layout.start :])
+        tail = self._send_records()
+        self._drain()
+        if not self._stop and self._layout.container is not Container.LINES:
+            self._check_document(head[: self._layout.start], tail)
+        self._base += self._offset
+        self._read_before += feed.bytes_read
+        self._show(0)
+
+    def finish(self) -> None:
+        """Tell the workers and the writer that everything was sent."""
+        end = End(self._sequence, self._read_before, self._base, self._stop)
+        self._tasks[self._sequence % len(self._tasks)].put(end)
+        for queue in self._tasks:
+            queue.put(None)
+
+    # Chunks ----------------------------------------------------------------------------------------
+
+    def _send_records(self) -> bytes:
+        """Send every record; return what was read from the container's closing bracket on."""
+        while True:
+            slab = self._acquire()
+            if self._stop:
+                return b""
+            view = self._slabs[slab]
+            length = self._feed.readinto(view[: self._chunk_bytes])
+            ended = length < self._chunk_bytes
+            if self._offset >= self._exact_until:
+                cut = last_boundary(self._signature, view, 0, length)
+                while cut < 0 and not ended and length < len(view):
+                    length, ended = self._extend(view, length, 4 * length)
+                    cut = last_boundary(self._signature, view, 0, length)
+                if cut >= 0:
+                    lines = self._layout.container is Container.LINES
+                    self._send(slab, cut, exact=lines)
+                    self._put_back(view, cut + 1, length)
+                    continue
+            # An exact cut needs a start that is proved, so all that was sent must be settled first.
+            self._drain()
+            if self._refused:
+                self._put_back(view, 0, length)
+                self._free.append(slab)
+                continue
+            tail = self._send_exactly(slab, view, length, ended)
+            if tail is not None:
+                return tail
+
+    def _send_exactly(self, slab: int, view: memoryview, length: int, ended: bool) -> bytes | None:
+        """Cut by the scanner; return what was read from the container's end on, if it closes."""
+        scanner = LineScanner() if self._layout.container is Container.LINES else Scanner()
+        scanner.feed(view[:length])
+        while not (scanner.separators or scanner.closed is not None or ended or length == len(view)):
+            begin = length
+            length, ended = self._extend(view, length, length + self._chunk_bytes)
+            scanner.feed(view[begin:length])
+        if scanner.closed is not None:
+            tail = bytes(view[scanner.closed : length])
+            self._send_last(slab, view, scanner.closed)
+            return tail
+        if scanner.separators:
+            cut = scanner.separators[-1]
+            self._send(slab, cut, exact=True)
+            self._put_back(view, cut + 1, length)
+        elif not ended:
+            self._send_oversize(slab, view, length, scanner)
+        elif self._layout.container is Container.LINES:
+            self._send_last(slab, view, length)
+            return b""
+        else:
+            raise TruncatedFeed(
+                f"truncated: the feed ends at byte {self._offset + length:,}, inside the record that"
+                f" begins at byte {self._offset:,}"
+            )
+        return None
+
+    def _send_last(self, slab: int, view: memoryview, length: int) -> None:
+        """Send what stands before the container's end."""
+        if bytes(view[:length]).strip(_BLANK):
+            self._send(slab, length, exact=True, separator=0)
+            return
+        self._free.append(slab)
+        self._offset += length
+        if self._after_separator and self._layout.container is not Container.LINES:
+            raise MalformedFeed(f"not well-formed JSON at byte {self._offset:,}: trailing comma")
+
+    def _send_oversize(self, slab: int, view: memoryview, length: int, scanner: Scanner) -> None:
+        """Skip a record that is longer than a slab, in constant memory, and send its first bytes."""
+        scratch = view[RAW_BYTES:]
+        count, ended = 0, False
+        while not (scanner.separators or scanner.closed is not None or ended):
+            length += count
+            count = self._feed.readinto(scratch)
+            ended = count < len(scratch)
+            scanner.feed(scratch[:count])
+            self._show(length)
+        if scanner.separators:
+            size = scanner.separators[0]
+        elif scanner.closed is not None:
+            size = scanner.closed
+        elif self._layout.container is Container.LINES:
+            size = length + count
+        else:
+            raise TruncatedFeed(
+                f"truncated: the feed ends at byte {self._offset + length + count:,}, inside the record"
+                f" that begins at byte {self._offset:,}"
+            )
+        self._put_back(scratch, size - length + len(scanner.separators[:1]), count)
+        self._dispatch(
+            Oversize(self._sequence, slab, RAW_BYTES, self._offset, size),
+            size + len(scanner.separators[:1]),
+        )
+        self._after_separator = bool(scanner.separators)
+
+    def _send(self, slab: int, length: int, exact: bool, separator: int = 1) -> None:
+        chunk = Chunk(self._sequence, slab, length, self._offset, exact)
+        self._dispatch(chunk, length + separator)
+        self._after_separator = separator > 0
+
+    def _dispatch(self, task: Chunk | Oversize, consumed: int) -> None:
+        self._tasks[self._sequence % len(self._tasks)].put(task)
+        self._sent.append(_Sent(task.slab, consumed, self._offset))
+        self._sequence += 1
+        self._offset += consumed
+        self._show(0)
+
+    # Bytes -----------------------------------------------------------------------------------------
+
+    def _extend(self, view: memoryview, length: int, target: int) -> tuple[int, bool]:
+        """Read on until `view` holds `target` bytes; return how many it holds, and if all is read."""
+        target = min(target, len(view))
+        length += self._feed.readinto(view[length:target])
+        return length, length < target
+
+    def _put_back(self, view: memoryview, start: int, stop: int) -> None:
+        self._feed.put_back(bytes(view[start:stop]))
+
+    def _show(self, ahead: int) -> None:
+        self._figures.bytes_read = self._read_before + self._feed.bytes_read
+        self._figures.bytes_decoded = self._base + self._offset + ahead
+
+    def _check_document(self, head: bytes, tail: bytes) -> None:
+        """Check what stands around the records, to the end of the feed."""
+        document = Envelope()
+        document.feed(head.removeprefix(b"\xef\xbb\xbf"), 0)
+        block = bytearray(1 << 16)
+        while tail:
+            document.feed(tail, self._offset)
+            self._offset += len(tail)
+            tail = bytes(block[: self._feed.readinto(memoryview(block))])
+        document.close()
+
+    # Credits ---------------------------------------------------------------------------------------
+
+    def _acquire(self) -> int:
+        """Return a free slab, waiting for the writer if there is none."""
+        while not self._credits.empty() or not self._free:
+            self._settle(self._credits.get())
+        if self._refused:
+            self._drain()
+            self._take_back()
+        return self._free.pop()
+
+    def _drain(self) -> None:
+        """Wait until the writer has dealt with all that was sent."""
+        while self._sent:
+            self._settle(self._credits.get())
+
+    def _settle(self, credit: Credit) -> None:
+        sent = self._sent.popleft()
+        self._stop = self._stop or credit.stop
+        if credit.applied:
+            self._free.append(sent.slab)
+        else:
+            self._refused.append(sent)
+
+    def _take_back(self) -> None:
+        """Put the chunks from the first refused one on back into the feed, to be cut exactly."""
+        parts = [bytes(self._slabs[sent.slab][: sent.consumed]) for sent in self._refused]
+        self._feed.put_back(b"".join(parts))
+        self._exact_until = self._offset
+        self._offset = self._refused[0].offset
+        self._free += [sent.slab for sent in self._refused]
+        self._refused = []
+
+
+def inspect(feed: Feed, pipeline: Pipeline) -> tuple[bytes, Layout]:
+    """Return the first bytes of a document, and the layout that they show.
+
+    Raises:
+        DataError: as `etl.document.learn` says.
+    """
+    members = tuple(field.encode_name for field in msgspec.structs.fields(pipeline.record))
+    head, size = b"", 4096
+    while True:
+        more = bytearray(size)
+        count = feed.readinto(memoryview(more))
+        head += more[:count]
+        complete = count < size
+        try:
+            return head, learn(head, complete, pipeline.match[0], pipeline.envelope, members)
+        except MalformedFeed:
+            if complete or len(head) >= HEAD_LIMIT:
+                raise
+        size = len(head)

@@ -1,0 +1,152 @@
+"""One run, from the options to the exit: plan it, have it carried out, and report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from etl import ledger
+from etl.database import errors_named, open_engine
+from etl.errors import EtlError
+from etl.ledger import RunReport
+from etl.pipeline import Pipeline
+from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
+from etl.progress import Figures, ProgressBar, ProgressLog
+from etl.show import table
+from etl.source import MAGIC_BYTES, compression
+
+logger = logging.getLogger(__name__)
+
+
+def run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
+    """Carry out one run as the options say; the report goes to standard output.
+
+    Raises:
+        EtlError: the run failed; its row in the ledger says so too.
+    """
+    started_at = datetime.now(UTC)
+    plan = make_plan(pipeline, options)
+    if options["explain"]:
+        from etl.explain import explain
+
+        explain(plan)
+        return
+    report = RunReport(
+        None, pipeline.name, " ".join(plan.shown_sources), "failed", None, started_at,
+        head_epoch=plan.selection.head_epoch,
+    )  # fmt: skip
+    figures = Figures()
+    try:
+        _carry_out(plan, report, figures, options)
+    except EtlError as error:
+        _record_failure(plan, report, figures, error)
+        if options["as_json"]:
+            _print_json(report)
+        raise
+
+
+def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
+    """Settle everything before a process is started.
+
+    Raises:
+        ConfigurationError: settings that cannot be used.
+        DatabaseError: the database is needed to settle them, and refuses.
+    """
+    engine = open_engine(options["database"])
+    try:
+        selection = pipeline.select(options, engine)
+    finally:
+        engine.dispose()
+    record_bytes = options["record_bytes"] or RECORD_BYTES
+    workers = options["workers"] or _workers(options["sources"])
+    return Plan(
+        pipeline=pipeline,
+        selection=selection,
+        sources=tuple(options["sources"]),
+        database=options["database"],
+        workers=workers,
+        slabs=2 * workers + 4,
+        chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
+        record_bytes=record_bytes,
+        batch_rows=options["batch_size"],
+        on_error=options["on_error"],
+        max_rejects=options["max_rejects"],
+        rejects_file=options["rejects_file"],
+        dry_run=options["dry_run"],
+        limit=options["limit"],
+        allow_empty=options["allow_empty"],
+    )
+
+
+def _workers(sources: tuple[str, ...]) -> int:
+    """Return one worker a core; decompression takes a core for itself, plain files hardly any."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if all(map(_is_plain_file, sources)) else max(1, cores - 1)
+
+
+def _is_plain_file(source: str) -> bool:
+    try:
+        with Path(source).open("rb") as file:
+            return compression(file.read(MAGIC_BYTES)) is None
+    except OSError:
+        return False
+
+
+def _carry_out(
+    plan: Plan, report: RunReport, figures: Figures, options: Mapping[str, Any]
+) -> None:
+    from etl import supervisor
+
+    wanted = options["progress"]
+    bar = wanted if wanted is not None else sys.stderr.isatty() and not options["quiet"]
+    progress = ProgressBar(figures) if bar else ProgressLog(figures)
+    written = supervisor.run(plan, report, figures, progress)
+    if options["as_json"]:
+        _print_json(written.report)
+    elif written.overview:
+        click.echo(table(written.columns, written.overview))
+    if not options["quiet"]:
+        click.echo(_summary(written.report, plan), err=True)
+
+
+def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlError) -> None:
+    """Bring the run's row up to date, if it came to have one; the children are gone by now."""
+    report.run_id = figures.run_id or None
+    report.records, report.matched = figures.records, figures.matched
+    report.rejected = figures.rejected
+    report.bytes_read, report.bytes_decoded = figures.bytes_read, figures.bytes_decoded
+    report.peak_memory_bytes = figures.peak_memory_bytes
+    report.finish("failed", error.message)
+    if report.run_id is None:
+        return
+    try:
+        engine = open_engine(plan.database)
+        with errors_named("recording the failure"), engine.begin() as connection:
+            ledger.record(connection, report)
+        engine.dispose()
+    except EtlError as second:
+        logger.warning("%s", second.message)
+
+
+def _print_json(report: RunReport) -> None:
+    click.echo(json.dumps(dataclasses.asdict(report), default=datetime.isoformat))
+
+
+def _summary(report: RunReport, plan: Plan) -> str:
+    rate = report.bytes_decoded / 1e6 / max(report.seconds or 0, 0.001)
+    rejected = f", {report.rejected:,} rejected (see “etl rejects”)" if report.rejected else ""
+    return (
+        f"{'dry run: ' if plan.dry_run else ''}{report.matched:,} of {report.records:,} records matched:"
+        f" {report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged,"
+        f" {report.duplicates:,} duplicates{rejected};"
+        f" {report.seconds:.1f} s, {rate:,.0f} MB/s, {report.peak_memory_bytes / 1e6:,.0f} MB of memory"
+    )

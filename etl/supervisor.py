@@ -1,0 +1,215 @@
+"""The parent: starts the processes, watches them, and stops them. It touches no data.
+
+Processes are forked, so that the slabs and figures are simply there, and before any thread is started. The
+parent waits on the children's sentinels and last words together: whichever dies without one ends the
+run at once. Nothing is ever waited for in a queue that a dead process should have filled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from types import FrameType
+from typing import Any, Protocol
+
+from etl.child import Failed, Finished, run_child
+from etl.errors import DataError, EtlError, ProcessDied, SourceUnavailable
+from etl.ledger import RunReport
+from etl.memory import proportional_bytes
+from etl.plan import Plan
+from etl.progress import Figures
+from etl.slabs import Slabs
+from etl.writer import Writer, Written
+
+TICK_SECONDS = 0.25
+"""How often progress is shown and memory measured."""
+
+GRACE_SECONDS = 3.0
+"""How long a child may take to roll back before it is killed."""
+
+logger = logging.getLogger(__name__)
+
+
+class Stopped(EtlError):
+    """A signal ended the run; nothing was committed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}, nothing was committed")
+        self.exit_status = 128 + number
+
+
+class Progress(Protocol):
+    """Something that shows how far a run has come."""
+
+    def update(self) -> None:
+        """Show the figures as they are now."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress) -> Written:
+    """Carry out a plan and return what was written.
+
+    Raises:
+        EtlError: the run failed; nothing of it was committed.
+        Stopped: SIGINT or SIGTERM ended it.
+    """
+    with _signals_noted() as noted:
+        family = _Family()
+        try:
+            _start(plan, report, figures, family)
+            return _watch(family, figures, progress, noted)
+        finally:
+            family.stop(noted)
+            progress.close()
+
+
+def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> None:
+    context = family.context
+    slabs = Slabs(plan.slabs, plan.record_bytes)
+    tasks = [context.SimpleQueue() for _ in range(plan.workers)]
+    results = [context.SimpleQueue() for _ in range(plan.workers)]
+    credits = context.SimpleQueue()
+    family.start("writer", partial(_write, plan, report, figures, results, credits))
+    family.start("reader", partial(_read, plan, figures, slabs, tasks, credits))
+    for number, (task, result) in enumerate(zip(tasks, results, strict=True)):
+        family.start(f"worker {number}", partial(_work, plan, slabs, task, result))
+
+
+# Each process imports what only it needs, and after it was forked.
+
+
+def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) -> None:
+    from etl.reader import Reader
+    from etl.source import open_feed
+
+    reader = Reader(slabs, tasks, credits, figures, plan.chunk_bytes)
+    for number, source in enumerate(plan.sources):
+        try:
+            with open_feed(source) as feed:
+                reader.read(number, feed, plan.pipeline, plan.allow_empty)
+        except (DataError, SourceUnavailable) as error:
+            raise type(error)(f"{plan.shown_sources[number]}: {error.message}") from None
+    reader.finish()
+
+
+def _work(plan: Plan, slabs: Slabs, tasks: Any, results: Any) -> None:
+    from etl.worker import work
+
+    work(plan.pipeline, plan.selection, slabs, tasks, results, plan.on_error == "salvage")
+
+
+def _write(plan: Plan, report: RunReport, figures: Figures, results: Any, credits: Any) -> Written:
+    return Writer(plan, report, figures).run(results, credits)
+
+
+def _watch(family: _Family, figures: Figures, progress: Progress, noted: list[int]) -> Written:
+    """Wait until the writer is done, a child has failed, or a signal came."""
+    written: Written | None = None
+    due = 0.0
+    while written is None:
+        if noted:
+            raise Stopped(noted[0])
+        if time.monotonic() >= due:
+            figures.peak_memory_bytes = max(
+                figures.peak_memory_bytes, proportional_bytes(family.pids())
+            )
+            progress.update()
+            due = time.monotonic() + TICK_SECONDS
+        for name, word in family.last_words(TICK_SECONDS):
+            if isinstance(word, Failed):
+                if word.details:
+                    logger.debug("%s", word.details)
+                raise word.error
+            if name == "writer":
+                written = word.value
+    return written
+
+
+class _Family:
+    """The children of one run."""
+
+    def __init__(self) -> None:
+        self.context = multiprocessing.get_context("fork")
+        self._children: dict[str, tuple[ForkProcess, Connection]] = {}
+        self._silent: dict[str, tuple[ForkProcess, Connection]] = {}
+
+    def start(self, name: str, function: Callable[[], Any]) -> None:
+        """Fork a child that runs `function`."""
+        receiving, sending = self.context.Pipe(duplex=False)
+        child = self.context.Process(target=run_child, args=(sending, function), name=name)
+        child.start()
+        sending.close()
+        self._children[name] = self._silent[name] = child, receiving
+
+    def pids(self) -> list[int]:
+        """Return the ids of this process and its living children."""
+        return [os.getpid(), *(p.pid for p, _ in self._children.values() if p.pid is not None)]
+
+    def last_words(self, seconds: float) -> Iterator[tuple[str, Finished | Failed]]:
+        """Yield the last words that come within a time; raises for a child that died without one.
+
+        Raises:
+            ProcessDied: with the name of the process and the signal.
+        """
+        waited = {item: name for name, pair in self._silent.items() for item in (pair[0].sentinel, pair[1])}
+        for name in {waited[item] for item in wait(list(waited), seconds)}:
+            child, receiving = self._silent.pop(name)
+            try:
+                yield name, receiving.recv()
+            except (EOFError, OSError):
+                child.join()
+                raise ProcessDied(_death(name, child.exitcode)) from None
+
+    def stop(self, noted: list[int]) -> None:
+        """Stop what still runs: ask, wait, kill. A second signal kills at once."""
+        running = [child for child, _ in self._children.values()]
+        if self._silent:
+            for child in running:
+                child.terminate()
+        limit = time.monotonic() + GRACE_SECONDS
+        while any(child.is_alive() for child in running) and time.monotonic() < limit:
+            if len(noted) > 1:
+                break
+            wait([child.sentinel for child in running if child.is_alive()], 0.1)
+        for child in running:
+            if child.is_alive():
+                child.kill()
+            child.join()
+        for _, receiving in self._children.values():
+            receiving.close()
+
+
+def _death(name: str, exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        number = -exit_code
+        with contextlib.suppress(ValueError):
+            text = f"the {name} process was killed by {signal.Signals(number).name}"
+            return text + (" (probably out of memory)" if number == signal.SIGKILL else "")
+    return f"the {name} process ended with status {exit_code}"
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; the handlers are restored at the end."""
+    noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,46 @@
+"""A worker process: chunks in, rows and rejects out; it only reads the slabs, never writes to them."""
+
+from __future__ import annotations
+
+from multiprocessing.queues import SimpleQueue
+
+from etl.messages import Batch, Chunk, End, Opening, Oversize, Reject, Result, Task
+from etl.parser import ChunkParser, Parsed
+from etl.pipeline import Pipeline, Selection
+from etl.slabs import Slabs
+
+
+def work(
+    pipeline: Pipeline,
+    selection: Selection,
+    slabs: Slabs,
+    tasks: SimpleQueue[Task],
+    results: SimpleQueue[Result],
+    salvage: bool,
+) -> None:
+    """Answer every chunk with a batch, until None comes."""
+    opening: Opening | None = None
+    parser: ChunkParser | None = None
+    while (task := tasks.get()) is not None:
+        if isinstance(task, Opening):
+            opening = task
+            parser = ChunkParser(pipeline, selection, task.layout, task.base, salvage)
+        elif isinstance(task, End):
+            results.put(task)
+        elif opening is not None and parser is not None:
+            exact = isinstance(task, Oversize) or task.exact
+            found = _look_at(task, slabs, parser)
+            results.put(
+                Batch(
+                    task.sequence, opening.source, task.slab, exact,
+                    found.records, found.rows, found.rejects, found.malformed,
+                )  # fmt: skip
+            )
+
+
+def _look_at(task: Chunk | Oversize, slabs: Slabs, parser: ChunkParser) -> Parsed:
+    data = slabs[task.slab][: task.length]
+    if isinstance(task, Chunk):
+        return parser.parse(data, task.offset, task.exact)
+    reason = f"longer than a record may be: {task.size:,} bytes"
+    return Parsed(records=1, rejects=[Reject(task.offset, None, reason, bytes(data))])

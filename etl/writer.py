@@ -1,0 +1,204 @@
+"""The writer process: the only one that touches the database while a run goes on.
+
+Batches are applied in source order to a staging table; at the end of a feed that was proved complete, one
+transaction merges them, and writes the run's row. Whoever reads the tables sees them as they were or as
+they are now, never between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from etl import ledger
+from etl.database import errors_named, open_engine
+from etl.errors import DatabaseError, MalformedFeed, TooManyRejects
+from etl.ledger import RunReport
+from etl.messages import Batch, Credit, End, Reject, Result
+from etl.plan import Plan
+from etl.progress import Figures
+
+
+@dataclass(frozen=True)
+class Written:
+    """The outcome of a run that was committed (or would have been, in a dry run)."""
+
+    report: RunReport
+    columns: tuple[str, ...]
+    overview: list[tuple[Any, ...]]
+    """The pipeline's small table of what the database holds now."""
+
+
+class Writer:
+    """Stages and merges the batches of one run."""
+
+    def __init__(self, plan: Plan, report: RunReport, figures: Figures) -> None:
+        self._plan = plan
+        self._report = report
+        self._figures = figures
+        self._names = [column.name for column in plan.pipeline.staging.columns]
+        self._waiting: list[tuple[Any, ...]] = []
+        self._rejects: list[Reject] = []
+        self._full = False
+
+    def run(
+        self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]
+    ) -> Written:
+        """Apply what the workers send until the feed is complete, then merge and commit.
+
+        Raises:
+            DatabaseError: the database or the disk refuses.
+            DataError: the feed is malformed, or too much of it was rejected.
+        """
+        with ExitStack() as stack:
+            with errors_named("opening"):
+                engine = open_engine(self._url())
+                stack.callback(engine.dispose)
+                self._connection = stack.enter_context(engine.connect())
+                self._prepare()
+            self._rejects_file = self._open_rejects_file(stack)
+            end = self._receive(results, credits)
+            with errors_named("merging"):
+                return self._merge(end)
+
+    def _url(self) -> str:
+        """Return the database; a dry run must not even create an SQLite file."""
+        url = sa.make_url(self._plan.database)
+        if self._plan.dry_run and url.get_backend_name() == "sqlite":
+            file = url.database
+            if file and file != ":memory:" and not Path(file).exists():
+                return "sqlite://"
+        return self._plan.database
+
+    def _prepare(self) -> None:
+        """Create what is missing, and the run's row, so that even a killed run is on record."""
+        if not self._plan.dry_run:
+            with self._connection.begin():
+                self._create_tables()
+                self._report.run_id = ledger.begin(self._connection, self._report)
+            self._figures.run_id = self._report.run_id or 0
+        with self._connection.begin():
+            self._plan.pipeline.staging.create(self._connection, checkfirst=False)
+
+    def _create_tables(self) -> None:
+        ledger.metadata.create_all(self._connection)
+        self._plan.pipeline.metadata.create_all(self._connection)
+
+    def _open_rejects_file(self, stack: ExitStack) -> IO[str] | None:
+        if self._plan.rejects_file is None:
+            return None
+        try:
+            return stack.enter_context(self._plan.rejects_file.open("w", encoding="utf-8"))
+        except OSError as error:
+            raise DatabaseError(f"{self._plan.rejects_file}: {error.strerror}") from None
+
+    # Batches ---------------------------------------------------------------------------------------
+
+    def _receive(
+        self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]
+    ) -> End:
+        """Take every worker's results in turn; answer each with a credit."""
+        sequence = 0
+        refusing = False
+        while True:
+            result = results[sequence % len(results)].get()
+            sequence += 1
+            if isinstance(result, End):
+                return result
+            # After a chunk that was cut wrong, nothing counts until the reader has cut it exactly.
+            refusing = not result.exact and (refusing or result.malformed is not None)
+            if not refusing and not self._full:
+                self._apply(result)
+            credits.put(Credit(result.slab, applied=not refusing, stop=self._full))
+
+    def _apply(self, batch: Batch) -> None:
+        if batch.malformed is not None:
+            raise MalformedFeed(
+                f"{self._source(batch)}: not well-formed JSON at byte {batch.malformed.offset:,}:"
+                f" {batch.malformed.reason}"
+            )
+        rows = batch.rows
+        limit = self._plan.limit
+        if limit is not None and self._report.matched + len(rows) >= limit:
+            rows = rows[: limit - self._report.matched]
+            self._full = True
+        self._report.records += batch.records
+        self._report.matched += len(rows)
+        for reject in batch.rejects:
+            self._reject(reject, batch)
+        self._waiting += rows
+        if len(self._waiting) >= self._plan.batch_rows:
+            self._stage()
+        self._figures.records = self._report.records
+        self._figures.matched = self._report.matched
+        self._figures.rejected = self._report.rejected
+
+    def _reject(self, reject: Reject, batch: Batch) -> None:
+        self._report.rejected += 1
+        if self._rejects_file is not None:
+            line = reject._asdict() | {"raw": reject.raw.decode(errors="replace")}
+            self._rejects_file.write(json.dumps(line) + "\n")
+        allowed = 0 if self._plan.on_error == "fail" else self._plan.max_rejects
+        if self._report.rejected > allowed:
+            if self._rejects_file is not None:
+                self._rejects_file.flush()
+            many = f"more than {allowed:,} records rejected; the last, " if allowed else ""
+            raise TooManyRejects(
+                f"{self._source(batch)}: {many}the record at byte {reject.offset:,}: {reject.reason}"
+            )
+        self._rejects.append(reject)
+
+    def _source(self, batch: Batch) -> str:
+        return self._plan.shown_sources[batch.source]
+
+    def _stage(self) -> None:
+        with errors_named("staging"), self._connection.begin():
+            for start in range(0, len(self._waiting), self._plan.batch_rows):
+                rows = self._waiting[start : start + self._plan.batch_rows]
+                self._connection.execute(
+                    self._plan.pipeline.staging.insert(),
+                    [dict(zip(self._names, row, strict=True)) for row in rows],
+                )
+        self._waiting.clear()
+
+    # The end ---------------------------------------------------------------------------------------
+
+    def _merge(self, end: End) -> Written:
+        """Merge the staged rows in one transaction, together with the run's row."""
+        if self._waiting:
+            self._stage()
+        report = self._report
+        report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
+        with self._connection.begin() as transaction:
+            if self._plan.dry_run:
+                self._create_tables()
+                report.run_id = ledger.begin(self._connection, report)
+            else:  # a write comes first, so that SQLite takes its lock before anything is read
+                ledger.record(self._connection, report)
+            assert report.run_id is not None
+            for statement in self._plan.pipeline.merge(report.run_id, self._plan.selection):
+                affected = self._connection.execute(statement.executable).rowcount
+                if statement.counts is not None:
+                    setattr(report, statement.counts, getattr(report, statement.counts) + affected)
+            report.unchanged = (
+                report.matched - report.inserted - report.updated - report.duplicates
+            )
+            report.peak_memory_bytes = self._figures.peak_memory_bytes
+            report.finish("succeeded")
+            ledger.record_rejects(self._connection, report.run_id, self._rejects)
+            ledger.record(self._connection, report)
+            overview = self._connection.execute(
+                self._plan.pipeline.overview(self._plan.selection)
+            )
+            columns, rows = tuple(overview.keys()), [tuple(row) for row in overview]
+            if self._plan.dry_run:
+                transaction.rollback()
+                report.run_id = None
+        return Written(report, columns, rows)

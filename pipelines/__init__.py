@@ -1,0 +1,4 @@
+"""The pipelines that come with Sluice: policy, one package a data set, found by name.
+
+`etl.pipeline` says what each of them provides.
+"""

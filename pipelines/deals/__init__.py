@@ -1,0 +1,6 @@
+"""Filecoin's storage deals: the feed `StateMarketDeals`, for the wallets that an operator tracks."""
+
+SUMMARY = "Filecoin storage deals of the tracked wallets, each with its state over time"
+PIPELINE = "pipelines.deals.pipeline:PIPELINE"
+COMMANDS = {"wallets": "pipelines.deals.wallets:wallets"}
+SAMPLE = "pipelines.deals.sample:sample_deals"

@@ -1,0 +1,113 @@
+"""A deal as the feed spells it, and as a row.
+
+The shape is Lotus's `StateMarketDeals` (MarketDeal, with DealProposal and DealState of the market actor).
+Members that may be missing are null then; a deal that lacks any other, or has it of another type, is
+rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from etl.pipeline import Selection
+
+_LARGEST = 2**63 - 1
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
+
+# Token amounts are decimal strings of attoFIL, of any length (go-state-types, abi.TokenAmount).
+Amount = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+\Z")]
+
+_DEAL_ID = re.compile(r"(?:0|[1-9][0-9]*)\Z")
+
+
+class Cid(msgspec.Struct):
+    """A CID in DAG-JSON: `{"/": "baga..."}`."""
+
+    cid: str | None = msgspec.field(name="/", default=None)
+
+
+class Proposal(msgspec.Struct):
+    """What client and provider agreed on."""
+
+    piece_size: Int64 = msgspec.field(name="PieceSize")
+    verified: bool = msgspec.field(name="VerifiedDeal")
+    client: str = msgspec.field(name="Client")
+    provider: str = msgspec.field(name="Provider")
+    start_epoch: Int64 = msgspec.field(name="StartEpoch")
+    end_epoch: Int64 = msgspec.field(name="EndEpoch")
+    price: Amount = msgspec.field(name="StoragePricePerEpoch")
+    provider_collateral: Amount = msgspec.field(name="ProviderCollateral")
+    client_collateral: Amount = msgspec.field(name="ClientCollateral")
+    piece_cid: Cid | None = msgspec.field(name="PieceCID", default=None)
+    label: str | None = msgspec.field(name="Label", default=None)
+
+
+class State(msgspec.Struct):
+    """What became of it; epochs are -1 while unset."""
+
+    sector_start_epoch: Int64 = msgspec.field(name="SectorStartEpoch")
+    last_updated_epoch: Int64 = msgspec.field(name="LastUpdatedEpoch")
+    slash_epoch: Int64 = msgspec.field(name="SlashEpoch")
+    sector_number: Int64 | None = msgspec.field(name="SectorNumber", default=None)
+
+
+class Deal(msgspec.Struct):
+    """One record of the feed."""
+
+    proposal: Proposal = msgspec.field(name="Proposal")
+    state: State = msgspec.field(name="State")
+    deal_id: int | str | None = msgspec.field(name="DealID", default=None)
+    """Only where the feed is an array or JSON lines; in an object the key is the id."""
+
+
+def derive_state(deal: Deal, head_epoch: int) -> str:
+    """Return a deal's state at an epoch, as Singularity's deal tracker derives it."""
+    if deal.state.slash_epoch > 0:
+        return "slashed"
+    if deal.state.sector_start_epoch < 0:
+        return "proposal_expired" if deal.proposal.start_epoch < head_epoch else "published"
+    return "expired" if deal.proposal.end_epoch < head_epoch else "active"
+
+
+def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]:
+    """Return the columns of `pipelines.deals.tables.staging` after the first.
+
+    Raises:
+        ValueError: the deal id is missing, no number, or too large for 64 bits.
+    """
+    assert selection.head_epoch is not None
+    proposal, state = deal.proposal, deal.state
+    return (
+        _deal_id(deal.deal_id if key is None else key),
+        derive_state(deal, selection.head_epoch),
+        proposal.client,
+        proposal.provider,
+        proposal.label,
+        proposal.piece_cid.cid if proposal.piece_cid is not None else None,
+        proposal.piece_size,
+        proposal.verified,
+        proposal.price,
+        proposal.provider_collateral,
+        proposal.client_collateral,
+        proposal.start_epoch,
+        proposal.end_epoch,
+        state.sector_number,
+        state.sector_start_epoch,
+        state.last_updated_epoch,
+        state.slash_epoch,
+    )
+
+
+def _deal_id(spelled: int | str | None) -> int:
+    if spelled is None:
+        raise ValueError("no deal id")
+    if isinstance(spelled, str):
+        if not _DEAL_ID.match(spelled) or len(spelled) > 19:
+            raise ValueError("the deal id is not a number of 64 bits")
+        spelled = int(spelled)
+    if not 0 <= spelled <= _LARGEST:
+        raise ValueError("the deal id is not a number of 64 bits")
+    return spelled

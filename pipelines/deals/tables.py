@@ -1,0 +1,80 @@
+"""The tables of the pipeline `deals`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+_identity = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers INTEGER keys only
+_time = sa.DateTime(timezone=True)
+# attoFIL overflows 64 bits, and SQLite's NUMERIC would turn it into a float.
+_amount = sa.Text().with_variant(sa.Numeric(asdecimal=True), "postgresql")
+
+
+def _from_feed() -> list[sa.Column[object]]:
+    """Return the columns that a record of the feed fills."""
+    return [
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("client_id", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("label", sa.Text),
+        sa.Column("piece_cid", sa.Text),
+        sa.Column("piece_size", sa.BigInteger),
+        sa.Column("verified", sa.Boolean),
+        sa.Column("price", _amount),
+        sa.Column("provider_collateral", _amount),
+        sa.Column("client_collateral", _amount),
+        sa.Column("start_epoch", sa.BigInteger, nullable=False),
+        sa.Column("end_epoch", sa.BigInteger, nullable=False),
+        sa.Column("sector_number", sa.BigInteger),
+        sa.Column("sector_start_epoch", sa.BigInteger),
+        sa.Column("last_updated_epoch", sa.BigInteger),
+        sa.Column("slash_epoch", sa.BigInteger),
+    ]
+
+
+FEED_COLUMNS = tuple(column.name for column in _from_feed())
+
+deals = sa.Table(
+    "deals",
+    metadata,
+    sa.Column("id", _identity, primary_key=True),
+    sa.Column("deal_id", sa.BigInteger, unique=True),
+    *_from_feed(),
+    sa.Column("proposal_id", sa.Text),
+    sa.Column("last_verified_at", _time),
+    sa.Column("created_at", _time, nullable=False),
+    sa.Column("updated_at", _time, nullable=False),
+    sa.Column("run_id", sa.BigInteger),
+)
+"""Deals by local id; `deal_id` is the one on chain, null until it is known. `run_id`: who changed it last."""
+
+changes = sa.Table(
+    "deal_state_changes",
+    metadata,
+    sa.Column("id", _identity, primary_key=True),
+    sa.Column("deals_id", sa.ForeignKey(deals.c.id), nullable=False, index=True),
+    sa.Column("previous_state", sa.Text),
+    sa.Column("new_state", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("run_id", sa.BigInteger),
+    sa.Column("changed_at", _time, nullable=False),
+)
+
+wallets = sa.Table(
+    "wallets",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("address", sa.Text, unique=True),
+)
+"""The tracked wallets: ID address, and the robust address if that is how it was given."""
+
+staging = sa.Table(
+    "staging_deals",
+    sa.MetaData(),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("deal_id", sa.BigInteger, nullable=False),
+    *_from_feed(),
+    prefixes=["TEMPORARY"],
+)
