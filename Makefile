@@ -1,0 +1,47 @@
+# The only entry: everything is set up by the targets themselves, in .venv.
+
+PYTHON ?= python3
+DATA := data
+BIN := .venv/bin
+
+.PHONY: run test lint format types unit wheel bench clean help
+
+help: ## Show the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.venv/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+run: .venv/ready ## Make a sample feed, load the tracked wallets' deals into SQLite, show what was found.
+	@mkdir -p $(DATA)
+	@test -f $(DATA)/sample.json.zst || \
+	  $(BIN)/etl sample deals --records 200000 --seed 1 --output $(DATA)/sample.json.zst
+	$(BIN)/etl run deals --source $(DATA)/sample.json.zst --database sqlite:///$(DATA)/deals.db \
+	  --client f01000 --client f01001 --client f01002 --head-epoch 4200000
+
+test: lint types unit wheel ## Lint, check types, run the tests, and test the built wheel.
+
+lint: .venv/ready ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/ready ## Format the code.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: .venv/ready ## Check types.
+	$(BIN)/mypy
+
+unit: .venv/ready ## Run the tests alone.
+	$(BIN)/pytest
+
+wheel: .venv/ready ## Build the wheel, and run the command from it in an environment of its own.
+	$(BIN)/python tests/wheel.py
+
+bench: .venv/ready ## Measure speed and memory against zstd on this machine (about 10 minutes, 6 GB of disk).
+	$(BIN)/python -m bench
+
+clean: ## Remove everything that the other targets made.
+	rm -rf .venv build dist $(DATA) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -87,13 +87,16 @@ def pipelines() -> None:
 
 @cli.command()
 @click.argument("source")
-@click.option("--pipeline", "name", default="deals", show_default=True, help="What to look for.")
-def inspect(source: str, name: str) -> None:
+@click.option("--pipeline", "name", help="What to look for.  [default: the only pipeline]")
+def inspect(source: str, name: str | None) -> None:
     """Show what the first bytes of a feed tell: compression, shape, where the records are."""
     from etl.explain import describe, show
 
-    if name not in pipeline.names():
-        raise click.BadParameter(f"there is no pipeline “{name}”", param_hint="--pipeline")
+    known = pipeline.names()
+    if name is None and len(known) == 1:
+        name = known[0]
+    if name not in known:
+        raise click.BadParameter(f"one of {', '.join(known)}", param_hint="--pipeline")
     show(describe(source, pipeline.load(name)))
 
 

@@ -100,7 +100,8 @@ def _layout(
     """Return the layout if the innermost open object stands where records may stand."""
     record = levels[-1]
     if len(levels) == 1:
-        container, path, start = Container.LINES, (), begin
+        container, start = Container.LINES, begin
+        path: tuple[str, ...] = ()
     else:
         parent = levels[-2]
         container, start = parent.container, parent.start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,5 +22,3 @@ def proportional_bytes(pids: Iterable[int]) -> int:
             found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
             total += int(found[1]) * 1024 if found else 0
     return total
-
-

@@ -1,4 +1,7 @@
-"""The options of the commands: from the command line, the environment, a file, or the default, in this order."""
+"""The options of the commands.
+
+A setting comes from the command line, or else the environment, a file, or the default, in this order.
+"""
 
 from __future__ import annotations
 

@@ -136,9 +136,7 @@ class ChunkParser:
         work[start - 1 : start] = self._layout.opening
         work[stop : stop + 1] = self._layout.closing
         try:
-            document = self._simd.parse(work[start - 1 : stop + 1])
-            count = len(document)
-            del document
+            count = len(self._simd.parse(work[start - 1 : stop + 1]))  # type: ignore[arg-type]
         except (ValueError, RuntimeError):  # malformed, or beyond what the parser can represent
             raise _Irregular from None
         if count == 0:
@@ -240,6 +238,10 @@ class ChunkParser:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._judge(key, value, data, offset, "a lone surrogate, which is no text", parsed)
             return
+        self._keep(key, record, data, offset, parsed)
+
+    def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
+        """Count a decoded record, and take its row if it is wanted."""
         parsed.records += 1
         if self._tested(record) not in self._selection.wanted:
             return
@@ -255,13 +257,20 @@ class ChunkParser:
     ) -> None:
         """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
         tested = undecoded_member(_strictly(value, 0), self._pipeline.match)
-        parsed.records += 1
-        if isinstance(tested, str) and tested in self._selection.wanted:
+        if not isinstance(tested, str) or tested not in self._selection.wanted:
+            parsed.records += 1
+            return
+        try:
+            # Of members with the same name the last one holds; the typed decoder stops at the first
+            # that is wrong, so only now is it certain.
+            record = msgspec.convert(msgspec.json.decode(value), self._pipeline.record)
+        except msgspec.MsgspecError:
+            parsed.records += 1
             self._reject(key, data, offset, reason, parsed)
+        else:
+            self._keep(key, record, data, offset, parsed)
 
-    def _reject(
-        self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed
-    ) -> None:
+    def _reject(self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed) -> None:
         parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
 
 

@@ -19,8 +19,6 @@ from typing import Any
 import hyperscan
 import msgspec
 
-from etl.framing import Buffer
-
 
 def literals(wanted: Collection[str]) -> list[bytes]:
     """Return byte strings of which at least one occurs in every JSON spelling of a wanted value."""
@@ -58,10 +56,10 @@ class RawFilter:
         )
         self._ends: list[int] = []
 
-    def candidates(self, data: Buffer) -> list[int]:
+    def candidates(self, data: memoryview) -> list[int]:
         """Return the offsets just after each occurrence of a literal, ascending."""
         self._ends = []
-        self._database.scan(data, match_event_handler=self._note)
+        self._database.scan(data, match_event_handler=self._note)  # type: ignore[type-var]
         return self._ends
 
     def _note(self, _id: int, _start: int, end: int, _flags: int, _context: object) -> None:

@@ -98,9 +98,7 @@ class ProgressBar:
         """Redraw."""
         figures = self._figures
         self._bar.total = figures.source_size or None
-        self._bar.set_postfix(
-            records=f"{figures.records:,}", matches=f"{figures.matched:,}", refresh=False
-        )
+        self._bar.set_postfix(records=f"{figures.records:,}", matches=f"{figures.matched:,}", refresh=False)
         self._bar.update(figures.bytes_read - self._bar.n)
 
     def close(self) -> None:

@@ -101,9 +101,7 @@ def _is_plain_file(source: str) -> bool:
         return False
 
 
-def _carry_out(
-    plan: Plan, report: RunReport, figures: Figures, options: Mapping[str, Any]
-) -> None:
+def _carry_out(plan: Plan, report: RunReport, figures: Figures, options: Mapping[str, Any]) -> None:
     from etl import supervisor
 
     wanted = options["progress"]

@@ -66,9 +66,11 @@ class Counted(io.RawIOBase):
         self.bytes_read = 0
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes; none at the end."""
         if self._head:
             data, self._head = self._head, b""
         else:
@@ -77,6 +79,7 @@ class Counted(io.RawIOBase):
         return data
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Read into `buffer`, and return how many bytes."""
         readinto = getattr(self._stream, "readinto", None)
         if self._head or readinto is None:
             data = self.read(len(buffer))
@@ -213,14 +216,11 @@ class _Body:
             data = b""
         except urllib3.exceptions.HTTPError as error:
             raise SourceUnavailable(
-                f"the transfer broke after {self._received:,} bytes: "
-                f"{type(error).__name__}"
+                f"the transfer broke after {self._received:,} bytes: {type(error).__name__}"
             ) from None
         self._received += len(data)
         if not data and self._size is not None and self._received < self._size:
-            raise TruncatedFeed(
-                f"the transfer ended after {self._received:,} of {self._size:,} bytes"
-            )
+            raise TruncatedFeed(f"the transfer ended after {self._received:,} of {self._size:,} bytes")
         return data
 
 

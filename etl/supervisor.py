@@ -121,9 +121,7 @@ def _watch(family: _Family, figures: Figures, progress: Progress, noted: list[in
         if noted:
             raise Stopped(noted[0])
         if time.monotonic() >= due:
-            figures.peak_memory_bytes = max(
-                figures.peak_memory_bytes, proportional_bytes(family.pids())
-            )
+            figures.peak_memory_bytes = max(figures.peak_memory_bytes, proportional_bytes(family.pids()))
             progress.update()
             due = time.monotonic() + TICK_SECONDS
         for name, word in family.last_words(TICK_SECONDS):
@@ -162,9 +160,12 @@ class _Family:
         Raises:
             ProcessDied: with the name of the process and the signal.
         """
-        waited = {item: name for name, pair in self._silent.items() for item in (pair[0].sentinel, pair[1])}
-        for name in {waited[item] for item in wait(list(waited), seconds)}:
-            child, receiving = self._silent.pop(name)
+        waited = [item for child, pipe in self._silent.values() for item in (child.sentinel, pipe)]
+        ready = wait(waited, seconds)
+        for name, (child, receiving) in list(self._silent.items()):
+            if child.sentinel not in ready and receiving not in ready:
+                continue
+            del self._silent[name]
             try:
                 yield name, receiving.recv()
             except (EOFError, OSError):

@@ -32,9 +32,15 @@ def work(
             found = _look_at(task, slabs, parser)
             results.put(
                 Batch(
-                    task.sequence, opening.source, task.slab, exact,
-                    found.records, found.rows, found.rejects, found.malformed,
-                )  # fmt: skip
+                    sequence=task.sequence,
+                    source=opening.source,
+                    slab=task.slab,
+                    exact=exact,
+                    records=found.records,
+                    rows=found.rows,
+                    rejects=found.rejects,
+                    malformed=found.malformed,
+                )
             )
 
 

@@ -48,9 +48,7 @@ class Writer:
         self._rejects: list[Reject] = []
         self._full = False
 
-    def run(
-        self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]
-    ) -> Written:
+    def run(self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]) -> Written:
         """Apply what the workers send until the feed is complete, then merge and commit.
 
         Raises:
@@ -101,9 +99,7 @@ class Writer:
 
     # Batches ---------------------------------------------------------------------------------------
 
-    def _receive(
-        self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]
-    ) -> End:
+    def _receive(self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]) -> End:
         """Take every worker's results in turn; answer each with a credit."""
         sequence = 0
         refusing = False
@@ -187,16 +183,12 @@ class Writer:
                 affected = self._connection.execute(statement.executable).rowcount
                 if statement.counts is not None:
                     setattr(report, statement.counts, getattr(report, statement.counts) + affected)
-            report.unchanged = (
-                report.matched - report.inserted - report.updated - report.duplicates
-            )
+            report.unchanged = report.matched - report.inserted - report.updated - report.duplicates
             report.peak_memory_bytes = self._figures.peak_memory_bytes
             report.finish("succeeded")
             ledger.record_rejects(self._connection, report.run_id, self._rejects)
             ledger.record(self._connection, report)
-            overview = self._connection.execute(
-                self._plan.pipeline.overview(self._plan.selection)
-            )
+            overview = self._connection.execute(self._plan.pipeline.overview(self._plan.selection))
             columns, rows = tuple(overview.keys()), [tuple(row) for row in overview]
             if self._plan.dry_run:
                 transaction.rollback()

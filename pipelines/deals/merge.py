@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,9 +31,7 @@ def _drop_duplicates() -> sa.Delete:
     """Of a deal that stands in the feed more than once, the last record holds."""
     later = staging.alias("later")
     return sa.delete(staging).where(
-        sa.exists().where(
-            later.c.deal_id == staging.c.deal_id, later.c.position > staging.c.position
-        )
+        sa.exists().where(later.c.deal_id == staging.c.deal_id, later.c.position > staging.c.position)
     )
 
 
@@ -110,7 +109,7 @@ def _into_history(found: sa.Select[tuple[object, ...]]) -> sa.Insert:
     return sa.insert(changes).from_select(names, found)
 
 
-def _literals(epoch: int, run_id: int, now: datetime) -> tuple[sa.ColumnElement[object], ...]:
+def _literals(epoch: int, run_id: int, now: datetime) -> tuple[sa.ColumnElement[Any], ...]:
     return sa.literal(epoch, sa.BigInteger), sa.literal(run_id, sa.BigInteger), _time(now)
 
 

@@ -20,7 +20,7 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
 # Token amounts are decimal strings of attoFIL, of any length (go-state-types, abi.TokenAmount).
 Amount = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+\Z")]
 
-_DEAL_ID = re.compile(r"(?:0|[1-9][0-9]*)\Z")
+_DEAL_ID = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
 class Cid(msgspec.Struct):
@@ -59,7 +59,7 @@ class Deal(msgspec.Struct):
 
     proposal: Proposal = msgspec.field(name="Proposal")
     state: State = msgspec.field(name="State")
-    deal_id: int | str | None = msgspec.field(name="DealID", default=None)
+    deal_id: Any = msgspec.field(name="DealID", default=None)
     """Only where the feed is an array or JSON lines; in an object the key is the id."""
 
 
@@ -101,13 +101,12 @@ def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]
     )
 
 
-def _deal_id(spelled: int | str | None) -> int:
+def _deal_id(spelled: object) -> int:
+    """Return a deal id that is spelled as a number or as its digits."""
     if spelled is None:
         raise ValueError("no deal id")
-    if isinstance(spelled, str):
-        if not _DEAL_ID.match(spelled) or len(spelled) > 19:
-            raise ValueError("the deal id is not a number of 64 bits")
+    if isinstance(spelled, str) and _DEAL_ID.match(spelled):
         spelled = int(spelled)
-    if not 0 <= spelled <= _LARGEST:
+    if type(spelled) is not int or not 0 <= spelled <= _LARGEST:
         raise ValueError("the deal id is not a number of 64 bits")
     return spelled
