@@ -106,10 +106,11 @@ def begin(connection: sa.Connection, report: RunReport) -> int:
 
 
 def record(connection: sa.Connection, report: RunReport) -> None:
-    """Bring the run's row up to the report."""
+    """Bring the run's row up to the report; never that of a run that was committed."""
     values = dataclasses.asdict(report)
     del values["run_id"]
-    connection.execute(runs.update().where(runs.c.run_id == report.run_id).values(values))
+    unfinished = sa.and_(runs.c.run_id == report.run_id, runs.c.status != "succeeded")
+    connection.execute(runs.update().where(unfinished).values(values))
 
 
 def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) -> None:

@@ -125,7 +125,7 @@ class ChunkParser:
             stop = end if following is None else following.start(1)
             self._take_regular(work[start:stop], base + start, parsed)
             position = stop + 1
-        if position < end:
+        if position < end or not len(chunk):
             parsed.records += self._count(work, position, end)
         return parsed
 
@@ -256,15 +256,17 @@ class ChunkParser:
         self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
     ) -> None:
         """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
-        tested = undecoded_member(_strictly(value, 0), self._pipeline.match)
+        generic = _strictly(value, 0)
+        tested = undecoded_member(generic, self._pipeline.match)
         if not isinstance(tested, str) or tested not in self._selection.wanted:
             parsed.records += 1
             return
         try:
             # Of members with the same name the last one holds; the typed decoder stops at the first
             # that is wrong, so only now is it certain.
-            record = msgspec.convert(msgspec.json.decode(value), self._pipeline.record)
-        except msgspec.MsgspecError:
+            json.dumps(generic, ensure_ascii=False).encode()  # refuses lone surrogates
+            record = msgspec.convert(generic, self._pipeline.record)
+        except (msgspec.ValidationError, UnicodeEncodeError):
             parsed.records += 1
             self._reject(key, data, offset, reason, parsed)
         else:
@@ -289,8 +291,12 @@ def _constant(name: str) -> NoReturn:
     raise _NotJson(0, f"{name} is not JSON")
 
 
-# Numbers are not converted: only their grammar matters here, and they may have any number of digits.
-_STRICT = json.JSONDecoder(parse_constant=_constant, parse_int=str, parse_float=str)
+def _integer(digits: str) -> int | str:
+    """Return an integer, or, beyond what the interpreter converts, its digits, which are no number."""
+    return int(digits) if len(digits) < 4000 else digits
+
+
+_STRICT = json.JSONDecoder(parse_constant=_constant, parse_int=_integer)
 
 
 def _strictly(value: bytes, offset: int) -> Any:

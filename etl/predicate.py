@@ -44,12 +44,12 @@ class RawFilter:
     """Finds every place in raw bytes where a wanted value could stand."""
 
     def __init__(self, wanted: Collection[str]) -> None:
-        """Compile the literals of the wanted values; takes about 1 s for 100,000 of them."""
+        """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them."""
         patterns = literals(wanted)
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
             expressions=patterns,
-            ids=[0] * len(patterns),
+            ids=range(len(patterns)),  # all alike, they would take the compiler quadratic time
             elements=len(patterns),
             flags=[0] * len(patterns),
             literal=True,

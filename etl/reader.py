@@ -241,7 +241,7 @@ class Reader:
 
     def _acquire(self) -> int:
         """Return a free slab, waiting for the writer if there is none."""
-        while not self._credits.empty() or not self._free:
+        while not self._refused and not (self._free and self._credits.empty()):
             self._settle(self._credits.get())
         if self._refused:
             self._drain()

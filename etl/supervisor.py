@@ -69,6 +69,12 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress) -> 
         try:
             _start(plan, report, figures, family)
             return _watch(family, figures, progress, noted)
+        except EtlError:
+            family.stop(noted)
+            if (written := family.late_word("writer")) is None:
+                raise
+            assert isinstance(written, Written)
+            return written  # what ended the run came after the commit
         finally:
             family.stop(noted)
             progress.close()
@@ -172,6 +178,15 @@ class _Family:
                 child.join()
                 raise ProcessDied(_death(name, child.exitcode)) from None
 
+    def late_word(self, name: str) -> Any:
+        """Return what a child that has ended finished with, if that was not heard yet."""
+        _, receiving = self._silent.get(name, (None, None))
+        with contextlib.suppress(EOFError, OSError):
+            if receiving is not None and receiving.poll():
+                word = receiving.recv()
+                return word.value if isinstance(word, Finished) else None
+        return None
+
     def stop(self, noted: list[int]) -> None:
         """Stop what still runs: ask, wait, kill. A second signal kills at once."""
         running = [child for child, _ in self._children.values()]
@@ -187,8 +202,6 @@ class _Family:
             if child.is_alive():
                 child.kill()
             child.join()
-        for _, receiving in self._children.values():
-            receiving.close()
 
 
 def _death(name: str, exit_code: int | None) -> str:

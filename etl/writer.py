@@ -8,6 +8,7 @@ they are now, never between.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -193,4 +194,6 @@ class Writer:
             if self._plan.dry_run:
                 transaction.rollback()
                 report.run_id = None
+            # The commit is next, and its success must be told: too late to ask for a roll-back.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return Written(report, columns, rows)

@@ -48,7 +48,7 @@ deals = sa.Table(
     sa.Column("updated_at", _time, nullable=False),
     sa.Column("run_id", sa.BigInteger),
 )
-"""Deals by local id; `deal_id` is the one on chain, null until it is known. `run_id`: the last to change it."""
+"""Deals by local id; `deal_id`, the one on chain, is null until it is known."""
 
 changes = sa.Table(
     "deal_state_changes",

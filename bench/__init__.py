@@ -1,0 +1,1 @@
+"""Measurements of whole runs against `zstd -dc`, and of the parts: `python -m bench`."""

@@ -1,0 +1,169 @@
+"""Where the measured commands run, and the feeds that they read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.measure import CommandFailed, Sample, measured
+from bench.report import cores
+from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
+
+RARE = ("f02991009", "f02992006", "f02993003")
+"""The three clients with the fewest deals in a sample: about one deal in 16,000 each."""
+
+REGION_RECORDS = 2_000_000
+"""What is repeated to make inputs larger than the feed: about 1 GB."""
+
+_SOME_MATCH = 100_000
+"""Of so many records some belong to the rare wallets."""
+
+
+class Workbench:
+    """A directory of feeds that are kept, and one for what is not."""
+
+    def __init__(self, data: Path, scratch: Path, records: int, runs: int) -> None:
+        """Keep feeds in `data`; `scratch` is for databases, and where the commands run.
+
+        Raises:
+            CommandFailed: the command `etl` is not installed.
+        """
+        self.data = data.resolve()
+        self.scratch = scratch.resolve()
+        self.records = records
+        self.runs = runs
+        self.etl = str(Path(sysconfig.get_path("scripts")) / "etl")
+        if not Path(self.etl).is_file():
+            raise CommandFailed(f"{self.etl}: not there; install the project into this Python first")
+        self._numbers = itertools.count()
+        # Nothing of the user's own settings shall count.
+        self._env = {name: value for name, value in os.environ.items() if not name.startswith("ETL_")}
+        self._env["XDG_CONFIG_HOME"] = str(self.scratch)
+
+    # Commands --------------------------------------------------------------------------------------
+
+    def run_etl(self, source: str, feeder: Sequence[str] | None = None) -> Sample:
+        """Load the rare wallets' deals from a source into a fresh SQLite database.
+
+        Raises:
+            CommandFailed: the run failed.
+        """
+        database = self.scratch / f"{next(self._numbers)}.db"
+        command = [self.etl, *self.arguments(source, database)]
+        try:
+            return measured(command, self.scratch, self._env, feeder=feeder)
+        finally:
+            database.unlink(missing_ok=True)
+
+    def arguments(self, source: str, database: str | Path) -> list[str]:
+        """Return the arguments of `etl` for such a run."""
+        clients = [text for wallet in RARE for text in ("--client", wallet)]
+        database = f"sqlite:///{database}"
+        fixed = ["--head-epoch", str(HEAD_EPOCH), "--quiet", "--json"]
+        return ["run", "deals", "--source", source, "--database", database, *clients, *fixed]
+
+    def shown(self, source: str) -> str:
+        """Return such a run as it is shown in the report."""
+        return " ".join(["etl", *self.arguments(source, "FRESH.db")])
+
+    def run_help(self) -> Sample:
+        """Run `etl --help`."""
+        return measured([self.etl, "--help"], self.scratch, self._env)
+
+    def run_zstd(self, feed: Path) -> Sample:
+        """Decompress a feed to nowhere."""
+        return measured(["zstd", "-dc", str(feed)], self.scratch, self._env, discard=True)
+
+    def checked(self, sample: Sample, records: int) -> dict[str, Any]:
+        """Return the report of a run that has read `records` records and found some of them.
+
+        Raises:
+            CommandFailed: it did not, so its figures are worth nothing.
+        """
+        report: dict[str, Any] = json.loads(sample.output)
+        read, matched = report["records"], report["matched"]
+        if read != records or (records >= _SOME_MATCH and not matched):
+            raise CommandFailed(f"a run read {read:,} records of {records:,}, and {matched:,} matched")
+        return report
+
+    # Feeds -----------------------------------------------------------------------------------------
+
+    def feed(self, records: int | None = None) -> Path:
+        """Return a plain sample feed; with `.zst` at its end, the same as `zstd -3` compresses it."""
+        records = self.records if records is None else records
+        plain = self.data / f"deals-{records}.json"
+        if not plain.exists():
+            _say(f"writing {plain}")
+            self._do([self.etl, "sample", "deals", "--records", str(records), "--output", str(plain)])
+        self._compress(plain)
+        return plain
+
+    def region(self) -> tuple[Path, int]:
+        """Return the records of a sample without the brackets around them, and their number."""
+        records = min(self.records, REGION_RECORDS)
+        region = self.data / f"region-{records}.json"
+        if not region.exists():
+            _say(f"writing {region}")
+            part = region.with_suffix(".part")
+            with part.open("wb") as file:
+                blocks = documents(SampleSettings(records=records))
+                file.write(next(blocks)[1:])
+                for block, following in itertools.pairwise(itertools.chain(blocks, [None])):
+                    assert block is not None
+                    file.write(block if following is not None else block[:-1])
+            part.replace(region)
+        self._compress(region)
+        return region, records
+
+    def mark(self, name: str, data: bytes) -> Path:
+        """Return a file of a few bytes, and beside it the same compressed, as a frame of its own."""
+        path = self.data / f"{name}.json"
+        if not path.exists():
+            path.write_bytes(data)
+        self._compress(path)
+        return path
+
+    def _compress(self, plain: Path) -> None:
+        whole = compressed(plain)
+        if not whole.exists():
+            _say(f"compressing {plain}")
+            part = whole.with_suffix(".part")
+            self._do(["zstd", "-q", "-f", "-3", "-k", str(plain), "-o", str(part)])
+            part.replace(whole)
+
+    def _do(self, command: Sequence[str]) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(command, env=self._env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CommandFailed(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def compressed(plain: Path) -> Path:
+    """Return where a plain feed's compressed form is."""
+    return plain.with_name(f"{plain.name}.zst")
+
+
+@contextmanager
+def neighbours() -> Iterator[None]:
+    """Keep all cores but one busy."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(spin) for _ in range(cores() - 1)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+        for process in running:
+            process.wait()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

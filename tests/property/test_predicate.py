@@ -1,0 +1,46 @@
+"""The raw look never misses: every spelling of a wanted value holds a literal."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.predicate import RawFilter, literals
+from tests.documents import Speller
+
+addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
+values = st.one_of(addresses, st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
+
+
+def spellings(value: str, seed: int) -> bytes:
+    return Speller(random.Random(seed)).string(value).encode()
+
+
+@given(st.lists(values, min_size=1, max_size=8), st.data())
+def test_every_spelling_of_a_wanted_value_holds_a_literal(wanted: list[str], data: st.DataObject) -> None:
+    value = data.draw(st.sampled_from(wanted))
+    spelled = spellings(value, data.draw(st.integers(0, 2**32)))
+    assert json.loads(spelled) == value
+    text = data.draw(st.binary(max_size=20)) + spelled + data.draw(st.binary(max_size=20))
+    assert any(literal in text for literal in literals(wanted))
+    assert RawFilter(wanted).candidates(memoryview(text))
+
+
+def test_candidates_are_the_ends_of_all_occurrences() -> None:
+    text = b'{"a":"f01","b":"f0\\u0031","c":"f01"}'
+    found = RawFilter(["f01"]).candidates(memoryview(text))
+    assert found == [text.index(b'"f01"') + 5, text.index(b"\\u00") + 4, text.rindex(b'"f01"') + 5]
+
+
+def test_a_longer_address_that_begins_alike_is_no_candidate() -> None:
+    assert RawFilter(["f01"]).candidates(memoryview(b'"f011" "f0100" "xf01"')) == []
+
+
+def test_ten_thousand_values_are_found_like_one() -> None:
+    wanted = [f"f0{number}" for number in range(10_000, 20_000)]
+    found = RawFilter(wanted)
+    assert all(found.candidates(memoryview(f'"{value}"'.encode())) for value in wanted[::997])
+    assert found.candidates(memoryview(b'"f09999" "f020000"')) == []
