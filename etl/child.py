@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any, NoReturn
 
-from etl.errors import EtlError, ProcessDied
+from etl.errors import EtlError, ProcessDied, unexpected
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,13 @@ def run_child(outcome: Connection, function: Callable[[], Any]) -> None:
     except MemoryError:
         word = Failed(ProcessDied(f"{_name()} ran out of memory"))
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(place.filename)}:{place.lineno}"
-        word = Failed(
-            ProcessDied(f"{_name()} failed inside: {type(error).__name__} at {where}"),
-            "".join(traceback.format_exception(error)),
-        )
+        word = Failed(unexpected(_name(), error), "".join(traceback.format_exception(error)))
     outcome.send(word)
     outcome.close()
 
 
 def _name() -> str:
-    return multiprocessing.current_process().name
+    return f"the {multiprocessing.current_process().name} process"
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:

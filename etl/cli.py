@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from typing import Any
 
 import click
 
 from etl import __version__, pipeline
-from etl.errors import EtlError
+from etl.errors import EtlError, ProcessDied, unexpected
 from etl.options import database_option, run_options
 
 
@@ -163,4 +165,11 @@ def main() -> None:
         status = error.exit_status
     except (click.Abort, KeyboardInterrupt):
         status = 130
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception as error:
+        logging.getLogger("etl").debug("", exc_info=True)
+        click.echo(f"etl: {unexpected('the parent process', error).message}", err=True)
+        status = ProcessDied.exit_status
     sys.exit(status)

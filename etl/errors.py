@@ -1,7 +1,6 @@
 """Everything that can end a run, and the exit status that each gives.
 
     EtlError                    1
-    ├── UsageError              2   the command line asks for something impossible
     ├── DataError              65   the feed cannot be trusted
     │   ├── MalformedFeed           not well-formed JSON, or not the document that was expected
     │   ├── TruncatedFeed           the stream or the document ends early
@@ -13,12 +12,16 @@
     ├── DatabaseError          74   the database or the disk refused
     └── ConfigurationError     78   settings that contradict each other or are missing
 
-Numbers above 64 follow BSD's sysexits(3). Messages are one line, name the source, say where (a byte
+A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
+sysexits(3). Messages are one line, name the source, say where (a byte
 offset into the decoded document, unless the text says compressed) and why, and hold no values of the
 feed and no secrets.
 """
 
 from __future__ import annotations
+
+import traceback
+from pathlib import Path
 
 
 class EtlError(Exception):
@@ -29,12 +32,6 @@ class EtlError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
-
-
-class UsageError(EtlError):
-    """The command line asks for something impossible."""
-
-    exit_status = 2
 
 
 class DataError(EtlError):
@@ -85,3 +82,10 @@ class ConfigurationError(EtlError):
     """Settings contradict each other, or one that is needed is missing."""
 
     exit_status = 78
+
+
+def unexpected(process: str, error: Exception) -> ProcessDied:
+    """Return what to say of an error that no user can cause: its kind and place, but no values."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    kind, file = type(error).__name__, Path(place.filename).name
+    return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")

@@ -51,11 +51,11 @@ def explain(plan: Plan) -> None:
     for source in plan.sources:
         show(describe(source, plan.pipeline))
     sought = [literal.decode() for literal in literals(plan.selection.wanted)]
-    more = f" and {len(sought) - 6:,} more" if len(sought) > 6 else ""
+    shown = sought if len(sought) < 8 else [*sought[:6], f"(and {len(sought) - 7:,} more)", sought[-1]]
     slabs = f"{plan.slabs} of {plan.record_bytes:,} bytes, cut at {plan.chunk_bytes:,}"
     show(
         [
-            ("prefilter", " ".join([*sought[:5], *sought[-1:]]) + more),
+            ("prefilter", " ".join(shown)),
             ("then", f"{'.'.join(plan.pipeline.match)} in {len(plan.selection.wanted):,} values"),
             ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
             ("processes", f"1 reader, {plan.workers} workers, 1 writer"),

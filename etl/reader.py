@@ -91,9 +91,9 @@ class Reader:
         self._drain()
         if not self._stop and self._layout.container is not Container.LINES:
             self._check_document(head[: self._layout.start], tail)
+        self._show(0)
         self._base += self._offset
         self._read_before += feed.bytes_read
-        self._show(0)
 
     def finish(self) -> None:
         """Tell the workers and the writer that everything was sent."""

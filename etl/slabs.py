@@ -17,15 +17,9 @@ class Slabs:
         """Map `count` slabs of `size` bytes each."""
         self.count = count
         self.size = size
-        self._memory = mmap.mmap(-1, count * size)
-        self._view = memoryview(self._memory)
+        self._view = memoryview(mmap.mmap(-1, count * size))
 
     def __getitem__(self, index: int) -> memoryview:
         if not 0 <= index < self.count:
             raise IndexError(index)
         return self._view[index * self.size : (index + 1) * self.size]
-
-    def close(self) -> None:
-        """Unmap the memory in this process; every view of a slab must have been released."""
-        self._view.release()
-        self._memory.close()
