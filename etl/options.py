@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from etl.errors import ConfigurationError
+from etl.plan import BATCH_ROWS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
@@ -47,7 +48,7 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             help="Worker processes.  [default: one a core, less one where the feed is compressed]",
         ),
         click.option(
-            "--batch-size", type=click.IntRange(1, 1_000_000), default=5000, show_default=True,
+            "--batch-size", type=click.IntRange(1, 1_000_000), default=BATCH_ROWS, show_default=True,
             envvar="ETL_BATCH_SIZE", help="Rows in a bulk insert.",
         ),
         click.option(

@@ -94,8 +94,11 @@ def _workers(sources: tuple[str, ...]) -> int:
 
 
 def _is_plain_file(source: str) -> bool:
+    path = Path(source)
     try:
-        with Path(source).open("rb") as file:
+        if not path.is_file():  # what is read of a pipe is gone
+            return False
+        with path.open("rb") as file:
             return compression(file.read(MAGIC_BYTES)) is None
     except OSError:
         return False

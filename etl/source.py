@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,7 +181,8 @@ def open_feed(uri: str) -> Iterator[Feed]:
 def _open_raw(uri: str) -> Iterator[tuple[RawStream, int | None]]:
     scheme = urlsplit(uri).scheme if "://" in uri else ""
     if uri == "-":
-        yield sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer, None
+        with open(0, "rb", buffering=0, closefd=False) as stream:  # a forked child's sys.stdin is shut
+            yield stream, None
     elif scheme in ("http", "https"):
         with _open_http(uri) as opened:
             yield opened

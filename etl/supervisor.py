@@ -30,8 +30,11 @@ from etl.progress import Figures
 from etl.slabs import Slabs
 from etl.writer import Writer, Written
 
-TICK_SECONDS = 0.25
-"""How often progress is shown and memory measured."""
+TICK_SECONDS = 0.1
+"""How often signals are looked at and progress is shown."""
+
+MEMORY_SECONDS = 5.0
+"""How often memory is measured, at the least."""
 
 GRACE_SECONDS = 3.0
 """How long a child may take to roll back before it is killed."""
@@ -122,14 +125,17 @@ def _write(plan: Plan, report: RunReport, figures: Figures, results: Any, credit
 def _watch(family: _Family, figures: Figures, progress: Progress, noted: list[int]) -> Written:
     """Wait until the writer is done, a child has failed, or a signal came."""
     written: Written | None = None
-    due = 0.0
+    started = due = time.monotonic()
     while written is None:
         if noted:
             raise Stopped(noted[0])
         if time.monotonic() >= due:
-            figures.peak_memory_bytes = max(figures.peak_memory_bytes, proportional_bytes(family.pids()))
-            progress.update()
-            due = time.monotonic() + TICK_SECONDS
+            memory = proportional_bytes(family.pids())
+            figures.peak_memory_bytes = max(figures.peak_memory_bytes, memory)
+            # It costs some milliseconds: often in a short run, seldom in a long one.
+            now = time.monotonic()
+            due = now + min(TICK_SECONDS + (now - started) / 4, MEMORY_SECONDS)
+        progress.update()
         for name, word in family.last_words(TICK_SECONDS):
             if isinstance(word, Failed):
                 if word.details:

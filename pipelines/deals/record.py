@@ -17,19 +17,17 @@ from etl.pipeline import Selection
 _LARGEST = 2**63 - 1
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
 
-# Token amounts are decimal strings of attoFIL, of any length (go-state-types, abi.TokenAmount).
-Amount = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+\Z")]
-
+_AMOUNT = re.compile(r"-?[0-9]+\Z")
 _DEAL_ID = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
-class Cid(msgspec.Struct):
+class Cid(msgspec.Struct, gc=False):
     """A CID in DAG-JSON: `{"/": "baga..."}`."""
 
     cid: str | None = msgspec.field(name="/", default=None)
 
 
-class Proposal(msgspec.Struct):
+class Proposal(msgspec.Struct, gc=False):
     """What client and provider agreed on."""
 
     piece_size: Int64 = msgspec.field(name="PieceSize")
@@ -38,14 +36,14 @@ class Proposal(msgspec.Struct):
     provider: str = msgspec.field(name="Provider")
     start_epoch: Int64 = msgspec.field(name="StartEpoch")
     end_epoch: Int64 = msgspec.field(name="EndEpoch")
-    price: Amount = msgspec.field(name="StoragePricePerEpoch")
-    provider_collateral: Amount = msgspec.field(name="ProviderCollateral")
-    client_collateral: Amount = msgspec.field(name="ClientCollateral")
+    price: str = msgspec.field(name="StoragePricePerEpoch")
+    provider_collateral: str = msgspec.field(name="ProviderCollateral")
+    client_collateral: str = msgspec.field(name="ClientCollateral")
     piece_cid: Cid | None = msgspec.field(name="PieceCID", default=None)
     label: str | None = msgspec.field(name="Label", default=None)
 
 
-class State(msgspec.Struct):
+class State(msgspec.Struct, gc=False):
     """What became of it; epochs are -1 while unset."""
 
     sector_start_epoch: Int64 = msgspec.field(name="SectorStartEpoch")
@@ -54,7 +52,7 @@ class State(msgspec.Struct):
     sector_number: Int64 | None = msgspec.field(name="SectorNumber", default=None)
 
 
-class Deal(msgspec.Struct):
+class Deal(msgspec.Struct, gc=False):
     """One record of the feed."""
 
     proposal: Proposal = msgspec.field(name="Proposal")
@@ -76,7 +74,7 @@ def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]
     """Return the columns of `pipelines.deals.tables.staging` after the first.
 
     Raises:
-        ValueError: the deal id is missing, no number, or too large for 64 bits.
+        ValueError: the deal id is no number of 64 bits, or an amount is no number.
     """
     assert selection.head_epoch is not None
     proposal, state = deal.proposal, deal.state
@@ -89,9 +87,9 @@ def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]
         proposal.piece_cid.cid if proposal.piece_cid is not None else None,
         proposal.piece_size,
         proposal.verified,
-        proposal.price,
-        proposal.provider_collateral,
-        proposal.client_collateral,
+        _amount(proposal.price),
+        _amount(proposal.provider_collateral),
+        _amount(proposal.client_collateral),
         proposal.start_epoch,
         proposal.end_epoch,
         state.sector_number,
@@ -110,3 +108,10 @@ def _deal_id(spelled: object) -> int:
     if type(spelled) is not int or not 0 <= spelled <= _LARGEST:
         raise ValueError("the deal id is not a number of 64 bits")
     return spelled
+
+
+def _amount(text: str) -> str:
+    """Return attoFIL: a decimal string of any length (go-state-types, abi.TokenAmount)."""
+    if (text.isdigit() and text.isascii()) or _AMOUNT.match(text):
+        return text
+    raise ValueError("an amount is not a whole number")
