@@ -9,14 +9,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from etl.errors import EtlError, ProcessDied, unexpected
 
@@ -40,8 +39,11 @@ class Failed:
 def run_child(outcome: Connection, function: Callable[[], Any]) -> None:
     """Run a child's work and send its outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # SIGTERM is for the main thread, which may hold it off; threads inherit what is blocked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_follow_parent, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     word: Finished | Failed
     try:
         word = Finished(function())
@@ -59,14 +61,27 @@ def _name() -> str:
     return f"the {multiprocessing.current_process().name} process"
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Leave through the open transactions, which roll back."""
-    sys.exit(128 + signal.SIGTERM)
-
-
 def _follow_parent() -> None:
     """End with the parent: without it nobody would take the results or remove the processes."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(ProcessDied.exit_status)
+
+
+@contextmanager
+def termination_held() -> Iterator[Callable[[], None]]:
+    """Hold SIGTERM off while something must not be left half done.
+
+    Yields a function that ends the process, by way of its open contexts, if SIGTERM came meanwhile.
+    """
+
+    def leave_if_asked() -> None:
+        if signal.SIGTERM in signal.sigpending():
+            raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield leave_if_asked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -12,7 +12,7 @@ import click
 
 from etl import __version__, pipeline
 from etl.errors import EtlError, ProcessDied, unexpected
-from etl.options import database_option, run_options
+from etl.options import database_options, run_options
 
 
 class _Pipelines(click.Group):
@@ -45,7 +45,9 @@ class _Run(_Pipelines):
 
         for option in reversed(run_options(loaded)):
             command = option(command)
-        return click.command(name, help=f"{pipeline.describe(name).SUMMARY}.")(command)
+        settings = {"auto_envvar_prefix": "ETL"}
+        summary = f"{pipeline.describe(name).SUMMARY}."
+        return click.command(name, help=summary, context_settings=settings)(command)
 
 
 class _Sample(_Pipelines):
@@ -94,16 +96,14 @@ def inspect(source: str, name: str | None) -> None:
     """Show what the first bytes of a feed tell: compression, shape, where the records are."""
     from etl.explain import describe, show
 
-    known = pipeline.names()
-    if name is None and len(known) == 1:
-        name = known[0]
-    if name not in known:
-        raise click.BadParameter(f"one of {', '.join(known)}", param_hint="--pipeline")
+    name = name or pipeline.only()
+    if name not in pipeline.names():
+        raise click.BadParameter(f"one of {', '.join(pipeline.names())}", param_hint="--pipeline")
     show(describe(source, pipeline.load(name)))
 
 
 @cli.command()
-@database_option(None, required=True)
+@database_options(pipeline.only())
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def history(database: str, limit: int, as_json: bool) -> None:
@@ -120,7 +120,7 @@ def history(database: str, limit: int, as_json: bool) -> None:
 
 
 @cli.command()
-@database_option(None, required=True)
+@database_options(pipeline.only())
 @click.option("--run", "run_id", type=int, help="Which run.  [default: the latest with rejects]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the raw bytes.")
 def rejects(database: str, run_id: int | None, as_json: bool) -> None:
@@ -136,7 +136,7 @@ def _print_rows(database: str, query: Any, as_json: bool, shown: tuple[str, ...]
     from etl.database import transaction
     from etl.show import table
 
-    with transaction(database, ledger.metadata) as connection:
+    with transaction(database, ledger.metadata, must_exist=True) as connection:
         rows = connection.execute(query).mappings().all()
     if as_json:
         for row in rows:

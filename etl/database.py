@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,13 +24,15 @@ def open_engine(url: str) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):  # which driver that means has changed
+            parsed = parsed.set(drivername="postgresql+psycopg2")
         options: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": BUSY_SECONDS}
         engine = sa.create_engine(parsed, **options)
     except exc.NoSuchModuleError:
         raise ConfigurationError("the database URL names a database that is not supported") from None
-    except (exc.ArgumentError, ImportError) as error:
+    except (exc.ArgumentError, ValueError, ImportError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {type(error).__name__}") from None
     if engine.dialect.name == "sqlite":
         _make_transactional(engine)
@@ -86,8 +89,16 @@ def _safe_text(cause: BaseException) -> str:
     return first[0] if first else ""
 
 
+def is_missing(engine: sa.Engine) -> bool:
+    """Say whether the database is an SQLite file that is not there (connecting would create it)."""
+    file = engine.url.database
+    return (
+        engine.dialect.name == "sqlite" and file not in (None, "", ":memory:") and not Path(file).exists()
+    )
+
+
 @contextmanager
-def transaction(url: str, metadata: sa.MetaData) -> Iterator[sa.Connection]:
+def transaction(url: str, metadata: sa.MetaData, must_exist: bool = False) -> Iterator[sa.Connection]:
     """Open a database that has certain tables (they are created if not), for one transaction.
 
     Raises:
@@ -95,6 +106,8 @@ def transaction(url: str, metadata: sa.MetaData) -> Iterator[sa.Connection]:
         DatabaseError: the database refuses.
     """
     engine = open_engine(url)
+    if must_exist and is_missing(engine):
+        raise DatabaseError(f"database: there is no file {engine.url.database}")
     try:
         with errors_named("opening"), engine.begin() as connection:
             metadata.create_all(connection)

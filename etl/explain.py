@@ -9,7 +9,7 @@ from etl.framing import Layout
 from etl.pipeline import Pipeline
 from etl.plan import Plan
 from etl.predicate import literals
-from etl.source import open_feed, redacted
+from etl.source import errors_named, open_feed, redacted
 
 
 def describe(source: str, pipeline: Pipeline) -> list[tuple[str, str]]:
@@ -21,7 +21,7 @@ def describe(source: str, pipeline: Pipeline) -> list[tuple[str, str]]:
     """
     from etl.reader import inspect
 
-    with open_feed(source) as feed:
+    with errors_named(source), open_feed(source) as feed:
         lines = [
             ("source", redacted(source)),
             ("compression", feed.codec or "none"),

@@ -8,94 +8,115 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from etl.errors import ConfigurationError
+from etl.pipeline import describe
 from etl.plan import BATCH_ROWS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
 
 
-def database_option(default: str | None, **settings: Any) -> Callable[[Function], Function]:
-    """Return the option `--database`, for every command that opens one."""
+def database_options(pipeline: str | None) -> Callable[[Function], Function]:
+    """Return `--database` and `--config`, for the commands beside `run` that open a database.
+
+    The default is the pipeline's, and so are the settings of its table in the file.
+    """
+    default = describe(pipeline).DATABASE if pipeline is not None else None
+
+    def add(function: Function) -> Function:
+        return _config_option(pipeline, strict=False)(_database_option(default)(function))
+
+    return add
+
+
+def _database_option(default: str | None) -> Callable[[Function], Function]:
     return click.option(
         "--database", metavar="URL", default=default, show_default=default is not None,
-        envvar=DATABASE_VARIABLES, help="The database, as a SQLAlchemy URL.", **settings,
+        required=default is None, envvar=DATABASE_VARIABLES, help="The database, as a SQLAlchemy URL.",
+    )  # fmt: skip
+
+
+def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], Function]:
+    return click.option(
+        "--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False,
+        callback=partial(_read_config, pipeline, strict), metavar="FILE",
+        help="Settings (TOML).  [default: etl.toml here, or $XDG_CONFIG_HOME/etl/config.toml]",
     )  # fmt: skip
 
 
 def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
-    """Return the decorators of `etl run`'s options for a pipeline, its own among them, in help's order."""
+    """Return the decorators of `etl run`'s options for a pipeline, its own among them, in help's order.
+
+    Where none is named here, an option's environment variable is ETL_ and its name.
+    """
     return [
-        click.option(
-            "--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False,
-            callback=_read_config, metavar="FILE",
-            help="Settings (TOML).  [default: etl.toml here, or $XDG_CONFIG_HOME/etl/config.toml]",
-        ),
+        _config_option(pipeline.name, strict=True),
         click.option(
             "--source", "sources", multiple=True, metavar="URI", default=(pipeline.default_source,),
             envvar=["ETL_SOURCE", *pipeline.source_variables], show_default=True,
             help="The feed: a path, - (standard input), or an http(s) URL; repeatable.",
         ),
-        database_option(pipeline.default_database),
+        _database_option(pipeline.default_database),
         *pipeline.options,
         click.option(
-            "--workers", type=click.IntRange(1, 64), envvar="ETL_WORKERS",
+            "--workers", type=click.IntRange(1, 64),
             help="Worker processes.  [default: one a core, less one where the feed is compressed]",
         ),
         click.option(
             "--batch-size", type=click.IntRange(1, 1_000_000), default=BATCH_ROWS, show_default=True,
-            envvar="ETL_BATCH_SIZE", help="Rows in a bulk insert.",
+            help="Rows in a bulk insert.",
         ),
         click.option(
             "--on-error", type=click.Choice(["fail", "skip", "salvage"]), default="skip",
-            show_default=True, envvar="ETL_ON_ERROR",
+            show_default=True,
             help="Of invalid records: stop at the first, skip them, or skip even malformed JSON.",
         ),
         click.option(
             "--max-rejects", type=click.IntRange(min=0), default=100, show_default=True,
-            envvar="ETL_MAX_REJECTS", help="How many records may be skipped.",
+            help="How many records may be skipped.",
         ),
         click.option(
             "--rejects", "rejects_file", type=click.Path(path_type=Path), metavar="FILE",
             envvar="ETL_REJECTS", help="Also write them to a file (JSON lines; raw data).",
         ),
-        click.option(
-            "--dry-run", is_flag=True, envvar="ETL_DRY_RUN", help="Do everything but the commit."
-        ),
-        click.option(
-            "--limit", type=click.IntRange(min=1), envvar="ETL_LIMIT",
-            help="Stop after so many matches.",
-        ),
-        click.option(
-            "--allow-empty", is_flag=True, envvar="ETL_ALLOW_EMPTY",
-            help="A feed with no records is no error.",
-        ),
+        click.option("--dry-run", is_flag=True, help="Do everything but the commit."),
+        click.option("--limit", type=click.IntRange(min=1), help="Stop after so many matches."),
+        click.option("--allow-empty", is_flag=True, help="A feed with no records is no error."),
         click.option("--explain", is_flag=True, help="Print how the run would go, and stop."),
         click.option(
-            "--progress/--no-progress", default=None, envvar="ETL_PROGRESS",
-            help="A progress bar.  [default: on a terminal]",
+            "--progress/--no-progress", default=None, help="A progress bar.  [default: on a terminal]",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object."),
+        click.option(
+            "--json", "as_json", is_flag=True, envvar="ETL_JSON",
+            help="Print the report as one JSON object.",
+        ),
         click.option(
             "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
-            envvar="ETL_LOG_FORMAT", help="How log lines look.",
+            help="How log lines look.",
         ),
         click.option("-v", "--verbose", is_flag=True, help="Log more."),
         click.option("-q", "--quiet", is_flag=True, help="Log errors only."),
-        click.option("--chunk-bytes", type=click.IntRange(1), hidden=True, envvar="ETL_CHUNK_BYTES"),
-        click.option(
-            "--record-bytes", type=click.IntRange(4096), hidden=True, envvar="ETL_RECORD_BYTES"
-        ),
+        click.option("--chunk-bytes", type=click.IntRange(1), hidden=True),
+        click.option("--record-bytes", type=click.IntRange(4096), hidden=True),
     ]  # fmt: skip
 
 
-def _read_config(context: click.Context, _parameter: click.Parameter, given: Path | None) -> None:
+def _read_config(
+    pipeline: str | None,
+    strict: bool,
+    context: click.Context,
+    _parameter: click.Parameter,
+    given: Path | None,
+) -> None:
     """Take the settings of a file as the defaults: its top level, and over it the pipeline's table.
+
+    It is written for `etl run`; the other commands pass over what is not theirs (not `strict`).
 
     Raises:
         ConfigurationError: the file cannot be read, or has a setting that there is not.
@@ -109,16 +130,16 @@ def _read_config(context: click.Context, _parameter: click.Parameter, given: Pat
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: not TOML: {error}") from None
-    own = settings.get(context.info_name or "", {})
+    own = settings.get(pipeline or "", {})
     shared = {name: value for name, value in settings.items() if not isinstance(value, dict)}
     values = {name.replace("-", "_"): value for name, value in {**shared, **own}.items()}
     names = {_setting(parameter): parameter.name for parameter in context.command.params}
-    for name in values:
-        if name not in names:
-            raise ConfigurationError(f"{file}: there is no setting “{name}”")
+    if strict and (unknown := values.keys() - names.keys()):
+        raise ConfigurationError(f"{file}: there is no setting “{min(unknown)}”")
     context.default_map = {
         names[name]: [value] if _repeats(context, names[name]) and not isinstance(value, list) else value
         for name, value in values.items()
+        if name in names
     }
 
 

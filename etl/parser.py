@@ -273,6 +273,8 @@ class ChunkParser:
             self._keep(key, record, data, offset, parsed)
 
     def _reject(self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed) -> None:
+        if key is not None:  # a lone surrogate is no text
+            key = key.encode(errors="backslashreplace").decode()
         parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
 
 
@@ -284,11 +286,18 @@ def _refuse_member(data: bytes, offset: int) -> NoReturn:
         raise _NotJson(offset + error.start - 1, "not UTF-8") from None
     except json.JSONDecodeError as error:
         raise _NotJson(offset + max(0, error.pos - 1), error.msg) from None
-    raise _NotJson(offset, "a record without a key")
+    raise _NotJson(offset + len(data) - len(data.lstrip(_BLANK)), "a record without a key")
+
+
+class _Constant(Exception):
+    """What only Python's parser takes for JSON: NaN and the infinities."""
 
 
 def _constant(name: str) -> NoReturn:
-    raise _NotJson(0, f"{name} is not JSON")
+    raise _Constant(name)
+
+
+_CONSTANT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?Infinity|NaN)')
 
 
 def _integer(digits: str) -> int | str:
@@ -313,6 +322,10 @@ def _strictly(value: bytes, offset: int) -> Any:
     begin = len(text) - len(text.lstrip(" \t\n\r"))
     try:
         result, end = _STRICT.raw_decode(text, begin)
+    except _Constant as error:
+        at = next(found.start(1) for found in _CONSTANT.finditer(text) if found[1])
+        at = len(text[:at].encode())
+        raise _NotJson(offset + at, f"{error} is not JSON") from None
     except json.JSONDecodeError as error:
         at = len(text[: error.pos].encode())
         raise _NotJson(offset + at, error.msg) from None

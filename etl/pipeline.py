@@ -6,6 +6,7 @@ and names the rest:
     SUMMARY   = "one line for the list"
     PIPELINE  = "pipelines.<name>.pipeline:PIPELINE"      a `Pipeline`
     COMMANDS  = {"wallets": "pipelines.<name>.wallets:wallets"}      further commands of `etl`
+    DATABASE  = "sqlite:///<name>.db"      the default
     SAMPLE    = "pipelines.<name>.sample:command"      `etl sample <name>`
 """
 
@@ -92,6 +93,12 @@ def resolve(reference: str) -> Any:
     """Return the object that `package.module:name` names."""
     module, _, attribute = reference.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def only() -> str | None:
+    """Return the name of the only pipeline, if there is but one."""
+    known = names()
+    return known[0] if len(known) == 1 else None
 
 
 def load(name: str) -> Pipeline:

@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from etl import ledger
-from etl.database import errors_named, open_engine
-from etl.errors import EtlError
+from etl.database import open_engine, transaction
+from etl.errors import DatabaseError, EtlError
 from etl.ledger import RunReport
 from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
@@ -120,20 +120,20 @@ def _carry_out(plan: Plan, report: RunReport, figures: Figures, options: Mapping
 
 
 def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlError) -> None:
-    """Bring the run's row up to date, if it came to have one; the children are gone by now."""
+    """Bring the run's row up to date, or add it; the children are gone by now."""
     report.run_id = figures.run_id or None
     report.records, report.matched = figures.records, figures.matched
     report.rejected = figures.rejected
     report.bytes_read, report.bytes_decoded = figures.bytes_read, figures.bytes_decoded
     report.peak_memory_bytes = figures.peak_memory_bytes
     report.finish("failed", error.message)
-    if report.run_id is None:
+    if plan.dry_run or isinstance(error, DatabaseError):
         return
     try:
-        engine = open_engine(plan.database)
-        with errors_named("recording the failure"), engine.begin() as connection:
+        with transaction(plan.database, ledger.metadata) as connection:
+            if report.run_id is None:  # the writer was stopped before it came so far
+                report.run_id = ledger.begin(connection, report)
             ledger.record(connection, report)
-        engine.dispose()
     except EtlError as second:
         logger.warning("%s", second.message)
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from etl.errors import EtlError, SourceUnavailable, TruncatedFeed
+from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
 
 _MAGIC = (
     (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), "zstd"),  # RFC 8878, 3.1
@@ -43,9 +44,25 @@ def redacted(uri: str) -> str:
     """Return a URI fit to be shown: without user, password, query and fragment."""
     if "://" not in uri:
         return uri
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "(not a URL)"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+@contextmanager
+def errors_named(uri: str) -> Iterator[None]:
+    """Put the source's name before what went wrong with it.
+
+    Raises:
+        DataError, SourceUnavailable: as they came.
+    """
+    try:
+        yield
+    except (DataError, SourceUnavailable) as error:
+        raise type(error)(f"{redacted(uri)}: {error.message}") from None
 
 
 class RawStream(Protocol):
@@ -179,8 +196,13 @@ def open_feed(uri: str) -> Iterator[Feed]:
 
 @contextmanager
 def _open_raw(uri: str) -> Iterator[tuple[RawStream, int | None]]:
-    scheme = urlsplit(uri).scheme if "://" in uri else ""
+    try:
+        scheme = urlsplit(uri).scheme if "://" in uri else ""
+    except ValueError:
+        raise SourceUnavailable("not a URL") from None
     if uri == "-":
+        if sys.__stdin__ is None:  # closed from the start: its number may be anything by now
+            raise SourceUnavailable("standard input is closed")
         with open(0, "rb", buffering=0, closefd=False) as stream:  # a forked child's sys.stdin is shut
             yield stream, None
     elif scheme in ("http", "https"):

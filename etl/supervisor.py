@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from etl.child import Failed, Finished, run_child
-from etl.errors import DataError, EtlError, ProcessDied, SourceUnavailable
+from etl.errors import EtlError, ProcessDied
 from etl.ledger import RunReport
 from etl.memory import proportional_bytes
 from etl.plan import Plan
@@ -100,15 +100,12 @@ def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> 
 
 def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) -> None:
     from etl.reader import Reader
-    from etl.source import open_feed
+    from etl.source import errors_named, open_feed
 
     reader = Reader(slabs, tasks, credits, figures, plan.chunk_bytes)
     for number, source in enumerate(plan.sources):
-        try:
-            with open_feed(source) as feed:
-                reader.read(number, feed, plan.pipeline, plan.allow_empty)
-        except (DataError, SourceUnavailable) as error:
-            raise type(error)(f"{plan.shown_sources[number]}: {error.message}") from None
+        with errors_named(source), open_feed(source) as feed:
+            reader.read(number, feed, plan.pipeline, plan.allow_empty)
     reader.finish()
 
 

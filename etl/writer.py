@@ -7,24 +7,21 @@ they are now, never between.
 
 from __future__ import annotations
 
-import json
-import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
-from pathlib import Path
-from typing import IO, Any
-
-import sqlalchemy as sa
+from typing import Any
 
 from etl import ledger
-from etl.database import errors_named, open_engine
-from etl.errors import DatabaseError, MalformedFeed, TooManyRejects
+from etl.child import termination_held
+from etl.database import errors_named, is_missing, open_engine
+from etl.errors import MalformedFeed, TooManyRejects
 from etl.ledger import RunReport
 from etl.messages import Batch, Credit, End, Reject, Result
 from etl.plan import Plan
 from etl.progress import Figures
+from etl.rejects import RejectsFile
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class Writer:
         self._names = [column.name for column in plan.pipeline.staging.columns]
         self._waiting: list[tuple[Any, ...]] = []
         self._rejects: list[Reject] = []
+        self._rejects_file: RejectsFile | None = None
         self._full = False
 
     def run(self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]) -> Written:
@@ -58,45 +56,35 @@ class Writer:
         """
         with ExitStack() as stack:
             with errors_named("opening"):
-                engine = open_engine(self._url())
+                engine = open_engine(self._plan.database)
+                if self._plan.dry_run and is_missing(engine):  # it must not come to be
+                    engine = open_engine("sqlite://")
                 stack.callback(engine.dispose)
                 self._connection = stack.enter_context(engine.connect())
                 self._prepare()
-            self._rejects_file = self._open_rejects_file(stack)
+            if self._plan.rejects_file is not None:
+                self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
             end = self._receive(results, credits)
-            with errors_named("merging"):
-                return self._merge(end)
-
-    def _url(self) -> str:
-        """Return the database; a dry run must not even create an SQLite file."""
-        url = sa.make_url(self._plan.database)
-        if self._plan.dry_run and url.get_backend_name() == "sqlite":
-            file = url.database
-            if file and file != ":memory:" and not Path(file).exists():
-                return "sqlite://"
-        return self._plan.database
+            if self._rejects_file is not None:
+                self._rejects_file.close()
+            with errors_named("merging"), termination_held() as leave_if_asked:
+                return self._merge(end, leave_if_asked)
 
     def _prepare(self) -> None:
         """Create what is missing, and the run's row, so that even a killed run is on record."""
         if not self._plan.dry_run:
-            with self._connection.begin():
-                self._create_tables()
-                self._report.run_id = ledger.begin(self._connection, self._report)
-            self._figures.run_id = self._report.run_id or 0
+            # The parent must know of the row if there is one: no end between the two.
+            with termination_held():
+                with self._connection.begin():
+                    self._create_tables()
+                    self._report.run_id = ledger.begin(self._connection, self._report)
+                self._figures.run_id = self._report.run_id or 0
         with self._connection.begin():
             self._plan.pipeline.staging.create(self._connection, checkfirst=False)
 
     def _create_tables(self) -> None:
         ledger.metadata.create_all(self._connection)
         self._plan.pipeline.metadata.create_all(self._connection)
-
-    def _open_rejects_file(self, stack: ExitStack) -> IO[str] | None:
-        if self._plan.rejects_file is None:
-            return None
-        try:
-            return stack.enter_context(self._plan.rejects_file.open("w", encoding="utf-8"))
-        except OSError as error:
-            raise DatabaseError(f"{self._plan.rejects_file}: {error.strerror}") from None
 
     # Batches ---------------------------------------------------------------------------------------
 
@@ -140,12 +128,9 @@ class Writer:
     def _reject(self, reject: Reject, batch: Batch) -> None:
         self._report.rejected += 1
         if self._rejects_file is not None:
-            line = reject._asdict() | {"raw": reject.raw.decode(errors="replace")}
-            self._rejects_file.write(json.dumps(line) + "\n")
+            self._rejects_file.write(reject)
         allowed = 0 if self._plan.on_error == "fail" else self._plan.max_rejects
         if self._report.rejected > allowed:
-            if self._rejects_file is not None:
-                self._rejects_file.flush()
             many = f"more than {allowed:,} records rejected; the last, " if allowed else ""
             raise TooManyRejects(
                 f"{self._source(batch)}: {many}the record at byte {reject.offset:,}: {reject.reason}"
@@ -167,7 +152,7 @@ class Writer:
 
     # The end ---------------------------------------------------------------------------------------
 
-    def _merge(self, end: End) -> Written:
+    def _merge(self, end: End, leave_if_asked: Callable[[], None]) -> Written:
         """Merge the staged rows in one transaction, together with the run's row."""
         if self._waiting:
             self._stage()
@@ -181,6 +166,7 @@ class Writer:
                 ledger.record(self._connection, report)
             assert report.run_id is not None
             for statement in self._plan.pipeline.merge(report.run_id, self._plan.selection):
+                leave_if_asked()
                 affected = self._connection.execute(statement.executable).rowcount
                 if statement.counts is not None:
                     setattr(report, statement.counts, getattr(report, statement.counts) + affected)
@@ -194,6 +180,5 @@ class Writer:
             if self._plan.dry_run:
                 transaction.rollback()
                 report.run_id = None
-            # The commit is next, and its success must be told: too late to ask for a roll-back.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            leave_if_asked()
         return Written(report, columns, rows)

@@ -10,9 +10,10 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from etl.database import errors_named
+from etl.database import errors_named, is_missing
 from etl.errors import ConfigurationError
 from etl.pipeline import Pipeline, Selection
+from pipelines.deals import DATABASE
 from pipelines.deals.chain import epoch_at, id_address, time_of
 from pipelines.deals.merge import merge, overview
 from pipelines.deals.record import Deal, to_row
@@ -61,6 +62,8 @@ def _from_file(path: Path | None) -> list[str]:
 
 
 def _from_table(engine: sa.Engine) -> list[str]:
+    if is_missing(engine):
+        return []
     with errors_named("reading the table wallets"), engine.connect() as connection:
         if not sa.inspect(connection).has_table(wallets.name):
             return []
@@ -83,23 +86,20 @@ PIPELINE = Pipeline(
             "--client",
             multiple=True,
             metavar="ADDRESS",
-            envvar="ETL_CLIENT",
             help="A wallet to track, by its ID address; repeatable.  [default: the table wallets]",
         ),
         click.option(
             "--clients-file",
             type=click.Path(path_type=Path),
-            envvar="ETL_CLIENTS_FILE",
             help="A file of wallets, one a line.",
         ),
         click.option(
             "--head-epoch",
             type=click.IntRange(min=0),
-            envvar="ETL_HEAD_EPOCH",
             help="The epoch at which states are derived.  [default: by the clock]",
         ),
     ),
     default_source=PUBLIC_FEED,
     source_variables=("MARKET_DEAL_URL",),
-    default_database="sqlite:///deals.db",
+    default_database=DATABASE,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from etl.options import database_option
+from etl.options import database_options
 
 
 @click.group()
@@ -15,7 +15,7 @@ def wallets() -> None:
 
 
 @wallets.command()
-@database_option("sqlite:///deals.db")
+@database_options("deals")
 @click.argument("addresses", nargs=-1, required=True)
 def add(database: str, addresses: tuple[str, ...]) -> None:
     """Track wallets, by their ID addresses (f0...)."""
@@ -38,20 +38,20 @@ def add(database: str, addresses: tuple[str, ...]) -> None:
 
 
 @wallets.command("list")
-@database_option("sqlite:///deals.db")
+@database_options("deals")
 def list_(database: str) -> None:
     """Print the tracked wallets, one a line."""
     import sqlalchemy as sa
 
     from pipelines.deals import tables
 
-    with _opened(database) as connection:
+    with _opened(database, must_exist=True) as connection:
         for row in connection.execute(sa.select(tables.wallets).order_by(tables.wallets.c.id)):
             click.echo(row.id if row.address is None else f"{row.id} {row.address}")
 
 
 @wallets.command()
-@database_option("sqlite:///deals.db")
+@database_options("deals")
 @click.argument("addresses", nargs=-1, required=True)
 def remove(database: str, addresses: tuple[str, ...]) -> None:
     """Stop tracking wallets; their deals stay in the database."""
@@ -60,16 +60,16 @@ def remove(database: str, addresses: tuple[str, ...]) -> None:
     from pipelines.deals import tables
 
     table = tables.wallets
-    with _opened(database) as connection:
+    with _opened(database, must_exist=True) as connection:
         gone = connection.execute(
             sa.delete(table).where(sa.or_(table.c.id.in_(addresses), table.c.address.in_(addresses)))
         ).rowcount
     click.echo(f"{gone} removed", err=True)
 
 
-def _opened(database: str) -> Any:
+def _opened(database: str, must_exist: bool = False) -> Any:
     """Return a context of one transaction on a database that has the pipeline's tables."""
     from etl.database import transaction
     from pipelines.deals.tables import metadata
 
-    return transaction(database, metadata)
+    return transaction(database, metadata, must_exist)
