@@ -127,7 +127,8 @@ def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlE
     report.bytes_read, report.bytes_decoded = figures.bytes_read, figures.bytes_decoded
     report.peak_memory_bytes = figures.peak_memory_bytes
     report.finish("failed", error.message)
-    if plan.dry_run or isinstance(error, DatabaseError):
+    unreachable = isinstance(error, DatabaseError) and report.run_id is None
+    if plan.dry_run or unreachable:
         return
     try:
         with transaction(plan.database, ledger.metadata) as connection:
@@ -135,7 +136,8 @@ def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlE
                 report.run_id = ledger.begin(connection, report)
             ledger.record(connection, report)
     except EtlError as second:
-        logger.warning("%s", second.message)
+        if not isinstance(error, DatabaseError):  # else it has been told
+            logger.warning("%s", second.message)
 
 
 def _print_json(report: RunReport) -> None:
