@@ -40,10 +40,10 @@ def run_child(outcome: Connection, function: Callable[[], Any]) -> None:
     """Run a child's work and send its outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # SIGTERM is for the main thread, which may hold it off; threads inherit what is blocked.
+    # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_follow_parent, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     word: Finished | Failed
     try:
         word = Finished(function())

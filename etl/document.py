@@ -138,9 +138,15 @@ def _reason(error: Exception) -> str:
 
 
 class Envelope:
-    """The document with its records left out, parsed as it passes by."""
+    """The document with its records left out, parsed as it passes by.
 
-    def __init__(self) -> None:
+    `path` is that of the records' container: there must be no second member of that name, which would
+    override the first (RFC 8259, section 4).
+    """
+
+    def __init__(self, path: tuple[str, ...] = ()) -> None:
+        self._path = path
+        self._seen: set[str] = set()
         self._events = ijson.sendable_list()
         self._parser = ijson.basic_parse_coro(self._events)
         self._depth = 0
@@ -183,11 +189,15 @@ class Envelope:
             raise ReplyError(f"the reply is an error: {self._error_text()}")
 
     def _note(self, event: str, value: Any) -> None:
-        """Keep the events of the root's member `error`."""
+        """Keep the events of the root's member `error`; of several, the last one's."""
         if event.startswith("end_"):
             self._depth -= 1
         if self._depth == 1 and event == "map_key":
+            if value in self._path and value in self._seen:
+                raise MalformedFeed(f"the member “{value}” a second time, at byte {self._offset:,}")
             self._member = value
+            self._seen.add(value)
+            self._error = [] if value == "error" else self._error
         elif self._member == "error" and self._depth >= 1 and len(self._error) < 100:
             self._error.append((event, value))
         if event.startswith("start_"):

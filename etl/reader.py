@@ -228,7 +228,7 @@ class Reader:
 
     def _check_document(self, head: bytes, tail: bytes) -> None:
         """Check what stands around the records, to the end of the feed."""
-        document = Envelope()
+        document = Envelope(self._layout.path)
         document.feed(head.removeprefix(b"\xef\xbb\xbf"), 0)
         block = bytearray(1 << 16)
         while tail:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
 
@@ -209,7 +209,7 @@ def _open_raw(uri: str) -> Iterator[tuple[RawStream, int | None]]:
         with _open_http(uri) as opened:
             yield opened
     elif scheme in ("", "file"):
-        path = Path(urlsplit(uri).path if scheme else uri)
+        path = Path(unquote(urlsplit(uri).path) if scheme else uri)
         try:
             stream = path.open("rb", buffering=0)
         except OSError as error:

@@ -39,6 +39,8 @@ MEMORY_SECONDS = 5.0
 GRACE_SECONDS = 3.0
 """How long a child may take to roll back before it is killed."""
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 logger = logging.getLogger(__name__)
 
 
@@ -155,7 +157,12 @@ class _Family:
         """Fork a child that runs `function`."""
         receiving, sending = self.context.Pipe(duplex=False)
         child = self.context.Process(target=run_child, args=(sending, function), name=name)
-        child.start()
+        # A signal must not meet the parent's handler in the child, which would only note it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            child.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         sending.close()
         self._children[name] = self._silent[name] = child, receiving
 
@@ -224,7 +231,7 @@ def _signals_noted() -> Iterator[list[int]]:
     def note(number: int, _frame: FrameType | None) -> None:
         noted.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield noted
     finally:

@@ -22,6 +22,8 @@ from typing import Any, BinaryIO, Literal
 
 import click
 
+from etl.errors import DatabaseError
+
 Shape = Literal["object", "rpc", "lines", "array", "pretty"]
 
 TRACKED = ("f01000", "f01001", "f01002")
@@ -270,10 +272,6 @@ def _compressed(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
     stream.close()
 
 
-class _WriteError(click.ClickException):
-    exit_code = 74  # EX_IOERR of sysexits.h
-
-
 @click.command("deals", context_settings={"show_default": True})
 @click.option("--records", type=int, default=10_000, help="How many deals.")
 @click.option("--seed", type=int, default=1, help="Equal seeds give equal feeds.")
@@ -294,6 +292,6 @@ def sample_deals(output: str, **options: Any) -> None:
         if output == "-" and isinstance(error, BrokenPipeError):  # `| head` has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             return
-        raise _WriteError(f"cannot write {output}: {error.strerror or error}") from None
+        raise DatabaseError(f"cannot write {output}: {error.strerror or error}") from None
     whose = f"{done.matched} of tracked wallets {' '.join(TRACKED)} (as of epoch {HEAD_EPOCH})"
     click.echo(f"wrote {done.records} records, {whose}, to {output}", err=True)

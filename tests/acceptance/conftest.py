@@ -56,9 +56,8 @@ class Running(subprocess.Popen[bytes]):
 
     def done(self, input: bytes | None = None, timeout: float = 30) -> Completed:
         """Wait for the end."""
-        stdout, stderr = (output.decode() for output in self.communicate(input, timeout))
-        assert "Traceback" not in stderr, stderr
-        return Completed(self.returncode, stdout, stderr)
+        stdout, stderr = self.communicate(input, timeout)
+        return Completed(self.returncode, stdout.decode(), stderr.decode())
 
 
 class Etl:
@@ -95,14 +94,18 @@ class Etl:
     ) -> Completed:
         """Run `etl` with arguments to its end."""
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
-        return self.start(*args, env=env, stdin=stdin, **settings).done(input, timeout)
+        completed = self.start(*args, env=env, stdin=stdin, **settings).done(input, timeout)
+        assert "Traceback" not in completed.stderr, completed.stderr
+        return completed
 
-    def load(
-        self, *args: str | Path, clients: tuple[str, ...] = OURS, head: int = HEAD, **settings: Any
-    ) -> Completed:
+    def loading(self, *args: str | Path, head: int = HEAD) -> list[str | Path]:
+        """The arguments that run the pipeline `deals` for our wallets."""
+        named = [part for client in OURS for part in ("--client", client)]
+        return ["run", "deals", "--json", "-q", "--head-epoch", str(head), *named, *args]
+
+    def load(self, *args: str | Path, head: int = HEAD, **settings: Any) -> Completed:
         """Run the pipeline `deals` for our wallets."""
-        named = [part for client in clients for part in ("--client", client)]
-        return self("run", "deals", "--json", "-q", "--head-epoch", str(head), *named, *args, **settings)
+        return self(*self.loading(*args, head=head), **settings)
 
     def loaded(self, document: bytes, *args: str | Path, **settings: Any) -> dict[str, Any]:
         """Load a document with success and return the report."""
@@ -236,7 +239,8 @@ def load_each(
         if start is not None:
             database.path.write_bytes(start.read_bytes())
         try:
-            return command.load("--source", command.file(item[1]), *args), database
+            source = command.file(item[1])
+            return command.start(*command.loading("--source", source, *args)).done(), database
         finally:
             command.close()
 
@@ -321,6 +325,7 @@ def answer_with(body: bytes = b"", status: int = 200, length: int | None = -1, *
         request.send_response(status)
         if length is not None:
             request.send_header("Content-Length", str(len(body) if length < 0 else length))
+        request.send_header("Connection", "close")
         for name, value in headers.items():
             request.send_header(name.replace("_", "-"), value)
         request.end_headers()

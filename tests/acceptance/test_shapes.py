@@ -36,23 +36,17 @@ SHAPES = {
     "object": OBJECT,
     "object, ASCII only": as_object(RECORDS, ensure_ascii=True),
     "object, pretty": as_pretty(RECORDS),
-    "object, pretty with tabs": as_pretty(RECORDS, indent="\t"),
     "object with a BOM": b"\xef\xbb\xbf" + OBJECT,
     "object, other key order": as_object([(key, shuffled(record, 1)) for key, record in RECORDS]),
     "object, odd white space": spaced(OBJECT, 2),
-    "object, client all escaped": escaped(OBJECT, "u"),
     "object, client escaped in part": escaped(OBJECT, ".U.u."),
     "object, client's first letter escaped": escaped(OBJECT, "U......."),
     "reply, id last": as_reply(OBJECT),
-    "reply, id first": as_reply(OBJECT, '"jsonrpc":"2.0","id":0,', ""),
-    "reply, no error": as_reply(OBJECT, '"id":"x","error":null,', ',"jsonrpc":"2.0"'),
     "reply, no error at its end": as_reply(OBJECT, "", ',"id":[{}],"error":null'),
     "reply, odd white space": spaced(as_reply(OBJECT), 3),
-    "reply with a BOM": b"\xef\xbb\xbf" + as_reply(OBJECT),
     "lines": as_lines(RECORDS),
     "lines, id a string": as_lines(RECORDS, number=False),
     "lines, CRLF, blank ones, no end": as_lines(RECORDS, newline="\r\n\r\n \r\n", end=False),
-    "lines, blank ones first": b"\n\r\n" + as_lines(RECORDS),
     "lines with a BOM, odd white space": b"\xef\xbb\xbf"
     + b"\n".join(spaced(line, 4, b" \t\r") for line in as_lines(RECORDS).split(b"\n")),
     "lines, one only": as_lines(RECORDS[1:2]),
@@ -158,11 +152,10 @@ def assert_loaded_in_any_order(report: dict[str, Any], database: Database, *docu
 # Again -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", ["object", "lines"])
-def test_the_same_feed_again_changes_nothing(etl: Etl, database: Database, shape: str) -> None:
-    first = etl.loaded(SHAPES[shape])
+def test_the_same_feed_again_changes_nothing(etl: Etl, database: Database) -> None:
+    first = etl.loaded(OBJECT)
     before = database.dump()
-    again = etl.loaded(SHAPES[shape])
+    again = etl.loaded(SHAPES["lines"])
     assert database.dump() == before
     assert_accounts_balance(again)
     assert again["unchanged"] == again["matched"] == first["inserted"]
@@ -215,11 +208,3 @@ def test_a_changed_deal_is_updated_and_its_change_of_state_recorded(etl: Etl, da
         assert after[deal_id]["created_at"] == before[deal_id]["created_at"]
         assert after[deal_id]["updated_at"] > before[deal_id]["updated_at"]
         assert after[deal_id]["run_id"] == two["run_id"]
-
-
-def test_a_deal_that_is_missing_from_a_later_feed_stays(etl: Etl, database: Database) -> None:
-    etl.loaded(OBJECT)
-    before = database.dump()
-    report = etl.loaded(as_object(small()[1:]))
-    assert (report["records"], report["matched"], report["inserted"]) == (1, 0, 0)
-    assert database.dump() == before

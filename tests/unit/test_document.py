@@ -75,13 +75,15 @@ def test_a_document_without_records_is_judged(document: bytes, error: type[DataE
         (b'{"result":{', b"}", TruncatedFeed),
         (b"{", b"}}", MalformedFeed),
         (b"{", b"} x", MalformedFeed),
+        (b'{"result":{', b'},"result":{}}', MalformedFeed),
+        (b'{"result":{', b'},"error":null,"error":"late"}', ReplyError),
         (b"[", b"}", MalformedFeed),
     ],
 )
 def test_what_stands_around_the_records_is_checked(
     head: bytes, tail: bytes, error: type[DataError] | None
 ) -> None:
-    document = Envelope()
+    document = Envelope(("result",))
 
     def pass_by() -> None:
         document.feed(head, 0)

