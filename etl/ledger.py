@@ -7,12 +7,11 @@ has told the truth. The transaction that merges its records turns it to succeede
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from etl.messages import Reject
+from etl.report import RunReport
 
 INTERRUPTED = "interrupted: the run did not come to its end"
 
@@ -54,45 +53,6 @@ rejects = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("raw", sa.LargeBinary, nullable=False),
 )
-
-
-@dataclass
-class RunReport:
-    """What a run did; the names are columns of `etl_runs` and members of `--json`.
-
-    records = not matched + rejected + matched, and
-    matched = inserted + updated + unchanged + duplicates.
-    """
-
-    run_id: int | None
-    pipeline: str
-    source: str
-    status: str
-    error: str | None
-    started_at: datetime
-    finished_at: datetime | None = None
-    seconds: float | None = None
-    head_epoch: int | None = None
-    records: int = 0
-    matched: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    duplicates: int = 0
-    expired: int = 0
-    """Rows that the sweep changed."""
-    rejected: int = 0
-    bytes_read: int = 0
-    """Compressed."""
-    bytes_decoded: int = 0
-    peak_memory_bytes: int = 0
-    """Of all processes together, by proportional set size."""
-
-    def finish(self, status: str, error: str | None = None) -> None:
-        """Set the outcome and the time."""
-        self.status, self.error = status, error
-        self.finished_at = datetime.now(UTC)
-        self.seconds = round((self.finished_at - self.started_at).total_seconds(), 3)
 
 
 def begin(connection: sa.Connection, report: RunReport) -> int:

@@ -23,7 +23,7 @@ import msgspec
 
 if TYPE_CHECKING:
     import click
-    from sqlalchemy import Engine, Executable, MetaData, Select, Table
+    from sqlalchemy import Executable, MetaData, Select, Table
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,21 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Store:
+    """Where the rows of a data set go; only the writer process imports it."""
+
+    metadata: MetaData
+    staging: Table
+    """Its first column is the record's position in the feed, the others are what `row` returns."""
+    merge: Callable[[int, Selection], Sequence[Statement]]
+    """The steps from staging to the tables, for a run id; they count inserted, updated, duplicates."""
+    overview: Callable[[Selection], Select[Any]]
+    """A small table of what the database holds now, shown after a run."""
+
+
+@dataclass(frozen=True)
 class Pipeline:
-    """One data set: its records, which of them are tested how, and where they go."""
+    """One data set: its records, and which of them are tested how."""
 
     name: str
     record: type[msgspec.Struct]
@@ -56,17 +69,12 @@ class Pipeline:
     """The path, in a record, of the member that is tested; its first step marks a record."""
     envelope: tuple[str, ...]
     """Members of the root under which the records may be found (`result` in a JSON-RPC reply)."""
-    metadata: MetaData
-    staging: Table
-    """Its first column is the record's offset in the feed, the others are what `row` returns."""
     row: Callable[[str | None, Any, Selection], tuple[Any, ...]]
     """From the key (None outside objects) and the record; ValueError rejects it, with the reason."""
-    merge: Callable[[int, Selection], Sequence[Statement]]
-    """The steps from staging to the tables, for a run id; they count inserted, updated, duplicates."""
-    overview: Callable[[Selection], Select[Any]]
-    """A small table of what the database holds now, shown after a run."""
-    select: Callable[[Mapping[str, Any], Engine], Selection]
-    """From the pipeline's own options (and the database, if they leave it open) to the selection."""
+    store: str
+    """Names the `Store`, as `package.module:NAME`: databases are slow to import, and few need them."""
+    select: Callable[[Mapping[str, Any]], Selection]
+    """From all the options, the pipeline's own among them, to the selection."""
     options: tuple[Callable[[Any], Any], ...]
     """click decorators of the options that only this data set has."""
     default_source: str

@@ -14,13 +14,11 @@ from typing import Any
 
 import click
 
-from etl import ledger
-from etl.database import open_engine, transaction
-from etl.errors import DatabaseError, EtlError
-from etl.ledger import RunReport
+from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
 from etl.progress import Figures, ProgressBar, ProgressLog
+from etl.report import RunReport
 from etl.show import table
 from etl.source import MAGIC_BYTES, compression
 
@@ -61,11 +59,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         ConfigurationError: settings that cannot be used.
         DatabaseError: the database is needed to settle them, and refuses.
     """
-    engine = open_engine(options["database"])
-    try:
-        selection = pipeline.select(options, engine)
-    finally:
-        engine.dispose()
+    selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or _workers(options["sources"])
     return Plan(
@@ -127,9 +121,12 @@ def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlE
     report.bytes_read, report.bytes_decoded = figures.bytes_read, figures.bytes_decoded
     report.peak_memory_bytes = figures.peak_memory_bytes
     report.finish("failed", error.message)
-    unreachable = isinstance(error, DatabaseError) and report.run_id is None
+    unreachable = isinstance(error, DatabaseError | ConfigurationError) and report.run_id is None
     if plan.dry_run or unreachable:
         return
+    from etl import ledger
+    from etl.database import transaction
+
     try:
         with transaction(plan.database, ledger.metadata) as connection:
             if report.run_id is None:  # the writer was stopped before it came so far

@@ -23,12 +23,11 @@ from typing import Any, Protocol
 
 from etl.child import Failed, Finished, run_child
 from etl.errors import EtlError, ProcessDied
-from etl.ledger import RunReport
 from etl.memory import proportional_bytes
 from etl.plan import Plan
 from etl.progress import Figures
+from etl.report import RunReport, Written
 from etl.slabs import Slabs
-from etl.writer import Writer, Written
 
 TICK_SECONDS = 0.1
 """How often signals are looked at and progress is shown."""
@@ -118,6 +117,8 @@ def _work(plan: Plan, slabs: Slabs, tasks: Any, results: Any) -> None:
 
 
 def _write(plan: Plan, report: RunReport, figures: Figures, results: Any, credits: Any) -> Written:
+    from etl.writer import Writer
+
     return Writer(plan, report, figures).run(results, credits)
 
 

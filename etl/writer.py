@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
@@ -17,21 +16,12 @@ from etl import ledger
 from etl.child import termination_held
 from etl.database import errors_named, is_missing, open_engine
 from etl.errors import MalformedFeed, TooManyRejects
-from etl.ledger import RunReport
 from etl.messages import Batch, Credit, End, Reject, Result
+from etl.pipeline import Store, resolve
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.rejects import RejectsFile
-
-
-@dataclass(frozen=True)
-class Written:
-    """The outcome of a run that was committed (or would have been, in a dry run)."""
-
-    report: RunReport
-    columns: tuple[str, ...]
-    overview: list[tuple[Any, ...]]
-    """The pipeline's small table of what the database holds now."""
+from etl.report import RunReport, Written
 
 
 class Writer:
@@ -41,7 +31,8 @@ class Writer:
         self._plan = plan
         self._report = report
         self._figures = figures
-        self._names = [column.name for column in plan.pipeline.staging.columns]
+        self._store: Store = resolve(plan.pipeline.store)
+        self._names = [column.name for column in self._store.staging.columns]
         self._waiting: list[tuple[Any, ...]] = []
         self._rejects: list[Reject] = []
         self._rejects_file: RejectsFile | None = None
@@ -80,11 +71,11 @@ class Writer:
                     self._report.run_id = ledger.begin(self._connection, self._report)
                 self._figures.run_id = self._report.run_id or 0
         with self._connection.begin():
-            self._plan.pipeline.staging.create(self._connection, checkfirst=False)
+            self._store.staging.create(self._connection, checkfirst=False)
 
     def _create_tables(self) -> None:
         ledger.metadata.create_all(self._connection)
-        self._plan.pipeline.metadata.create_all(self._connection)
+        self._store.metadata.create_all(self._connection)
 
     # Batches ---------------------------------------------------------------------------------------
 
@@ -145,7 +136,7 @@ class Writer:
             for start in range(0, len(self._waiting), self._plan.batch_rows):
                 rows = self._waiting[start : start + self._plan.batch_rows]
                 self._connection.execute(
-                    self._plan.pipeline.staging.insert(),
+                    self._store.staging.insert(),
                     [dict(zip(self._names, row, strict=True)) for row in rows],
                 )
         self._waiting.clear()
@@ -165,7 +156,7 @@ class Writer:
             else:  # a write comes first, so that SQLite takes its lock before anything is read
                 ledger.record(self._connection, report)
             assert report.run_id is not None
-            for statement in self._plan.pipeline.merge(report.run_id, self._plan.selection):
+            for statement in self._store.merge(report.run_id, self._plan.selection):
                 leave_if_asked()
                 affected = self._connection.execute(statement.executable).rowcount
                 if statement.counts is not None:
@@ -175,8 +166,10 @@ class Writer:
             report.finish("succeeded")
             ledger.record_rejects(self._connection, report.run_id, self._rejects)
             ledger.record(self._connection, report)
-            overview = self._connection.execute(self._plan.pipeline.overview(self._plan.selection))
-            columns, rows = tuple(overview.keys()), [tuple(row) for row in overview]
+            overview = self._connection.execute(self._store.overview(self._plan.selection))
+            # Plain strings: the parent would import SQLAlchemy to receive its kind.
+            columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
+            rows = [tuple(row) for row in overview]
             if self._plan.dry_run:
                 transaction.rollback()
                 report.run_id = None

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from etl import supervisor
-from etl.ledger import RunReport
 from etl.pipeline import Selection
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
+from etl.report import RunReport
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.tables import FEED_COLUMNS
 

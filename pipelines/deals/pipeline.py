@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import sqlalchemy as sa
 
-from etl.database import errors_named, is_missing
 from etl.errors import ConfigurationError
 from etl.pipeline import Pipeline, Selection
 from pipelines.deals import DATABASE
 from pipelines.deals.chain import epoch_at, id_address, time_of
-from pipelines.deals.merge import merge, overview
 from pipelines.deals.record import Deal, to_row
-from pipelines.deals.tables import metadata, staging, wallets
 
 PUBLIC_FEED = "https://marketdeals.s3.amazonaws.com/StateMarketDeals.json.zst"
 
 
-def select(options: Mapping[str, Any], engine: sa.Engine) -> Selection:
+def select(options: Mapping[str, Any]) -> Selection:
     """Return the wallets that were named, or else those of the table, and the head.
 
     Raises:
@@ -31,7 +27,7 @@ def select(options: Mapping[str, Any], engine: sa.Engine) -> Selection:
     """
     named = [*options["client"], *_from_file(options["clients_file"])]
     if not named:
-        named = _from_table(engine)
+        named = _from_table(options["database"])
     if not named:
         raise ConfigurationError(
             "no wallets to track: name them with --client or --clients-file,"
@@ -61,13 +57,10 @@ def _from_file(path: Path | None) -> list[str]:
     return [text for line in lines if (text := line.partition("#")[0].strip())]
 
 
-def _from_table(engine: sa.Engine) -> list[str]:
-    if is_missing(engine):
-        return []
-    with errors_named("reading the table wallets"), engine.connect() as connection:
-        if not sa.inspect(connection).has_table(wallets.name):
-            return []
-        return list(connection.execute(sa.select(wallets.c.id)).scalars())
+def _from_table(database: str) -> list[str]:
+    from pipelines.deals.store import tracked_wallets
+
+    return tracked_wallets(database)
 
 
 PIPELINE = Pipeline(
@@ -75,11 +68,8 @@ PIPELINE = Pipeline(
     record=Deal,
     match=("Proposal", "Client"),
     envelope=("result",),
-    metadata=metadata,
-    staging=staging,
     row=to_row,
-    merge=merge,
-    overview=overview,
+    store="pipelines.deals.store:STORE",
     select=select,
     options=(
         click.option(
