@@ -113,7 +113,8 @@ class ChunkParser:
         parsed = Parsed()
         base = offset - 1  # from an index into the copy to an offset in the document
         position = 1
-        for candidate in self._filter.candidates(work[1:end]):
+        for found in self._filter.candidates(work[1:end]):
+            candidate = found + 1  # as an index into the copy
             if candidate < position:
                 continue  # in a record that has been decoded
             start = last_boundary(self._signature, work, position, candidate) + 1
