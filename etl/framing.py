@@ -23,7 +23,8 @@ JSON lines need neither proof: a raw newline cannot occur inside a JSON string (
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
 
 Buffer = bytes | bytearray | memoryview
@@ -49,7 +50,7 @@ class Layout:
     start: int
     """The offset of the first byte inside the container."""
     members: tuple[str, ...]
-    """The names by which a record may begin: those the pipeline knows, and the first one seen."""
+    """The names by which a record may begin: those the pipeline knows, and those seen."""
 
     @property
     def opening(self) -> bytes:
@@ -66,11 +67,27 @@ class Layout:
         if self.container is Container.LINES:
             return re.compile(rb"(\n)")
         names = b"|".join(re.escape(name.encode()) for name in self.members)
-        record = rb"\{" + _SPACE + rb'"(?:' + names + rb')"' + _SPACE + rb":"
+        opening = rb'"(?![,:}\]\s])'  # a quote that cannot close a string
+        record = rb"\{" + _SPACE + opening + rb"(?:" + names + rb')"' + _SPACE + rb":"
         if self.container is Container.OBJECT:
-            key = rb'"(?![,:}\]\s])[^"\\]*+"'
+            key = opening + rb'[^"\\]*+"'
             record = key + _SPACE + rb":" + _SPACE + record
         return re.compile(rb"\}" + _SPACE + rb"(,)" + _SPACE + record)
+
+
+_BEGINNING = re.compile(
+    _SPACE + rb'(?:"[^"\\]*+"' + _SPACE + rb":)?+" + _SPACE + rb"\{" + _SPACE + rb'"([^"\\]*+)"'
+)
+
+MOST_MEMBERS = 32
+"""How many names a signature may have."""
+
+
+def learned(layout: Layout, data: Buffer, separators: Iterable[int]) -> Layout:
+    """Return a layout that also knows by which names the records after certain separators begin."""
+    found = (_BEGINNING.match(data, separator + 1) for separator in separators)
+    names = {str(match[1], "utf-8", "replace") for match in found if match is not None}
+    return replace(layout, members=tuple(dict.fromkeys((*layout.members, *sorted(names))))[:MOST_MEMBERS])
 
 
 def last_boundary(signature: re.Pattern[bytes], data: Buffer, start: int, end: int) -> int:

@@ -15,7 +15,7 @@ from etl.framing import Layout
 
 
 class Opening(NamedTuple):
-    """A feed begins; every worker is told."""
+    """A feed begins, or more is known of its layout; every worker is told."""
 
     source: int
     """Which of the run's sources it is."""

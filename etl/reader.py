@@ -18,7 +18,7 @@ import msgspec
 
 from etl.document import HEAD_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
-from etl.framing import Container, Layout, LineScanner, Scanner, last_boundary
+from etl.framing import Container, Layout, LineScanner, Scanner, last_boundary, learned
 from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Task
 from etl.pipeline import Pipeline
 from etl.progress import Figures
@@ -81,9 +81,7 @@ class Reader:
             if not allow_empty:
                 raise
             return
-        self._signature = self._layout.boundary()
-        for queue in self._tasks:
-            queue.put(Opening(source, self._base, self._layout))
+        self._announce(source)
         self._offset = self._exact_until = self._layout.start
         self._after_separator = False
         feed.put_back(head[self._layout.start :])
@@ -101,6 +99,13 @@ class Reader:
         self._tasks[self._sequence % len(self._tasks)].put(end)
         for queue in self._tasks:
             queue.put(None)
+
+    def _announce(self, source: int) -> None:
+        """Tell every worker of the layout, as it is known now."""
+        self._source = source
+        self._signature = self._layout.boundary()
+        for queue in self._tasks:
+            queue.put(Opening(source, self._base, self._layout))
 
     # Chunks ----------------------------------------------------------------------------------------
 
@@ -147,6 +152,7 @@ class Reader:
             return tail
         if scanner.separators:
             cut = scanner.separators[-1]
+            self._learn(view[:length], scanner.separators)
             self._send(slab, cut, exact=True)
             self._put_back(view, cut + 1, length)
         elif not ended:
@@ -160,6 +166,15 @@ class Reader:
                 f" begins at byte {self._offset:,}"
             )
         return None
+
+    def _learn(self, data: memoryview, separators: list[int]) -> None:
+        """Take up the names by which these records begin, if they show no boundary for want of them."""
+        if self._offset < self._exact_until or self._layout.container is Container.LINES:
+            return
+        layout = learned(self._layout, data, separators)
+        if layout != self._layout:
+            self._layout = layout
+            self._announce(self._source)
 
     def _send_last(self, slab: int, view: memoryview, length: int) -> None:
         """Send what stands before the container's end."""

@@ -26,7 +26,20 @@ def main() -> None:
         venv.create(work / "venv", with_pip=True)
         run([str(work / "venv/bin/pip"), "install", "--quiet", str(wheel)], work)
         etl = str(work / "venv/bin/etl")
-        run([etl, "sample", "deals", "--records", "1000", "--output", "feed.json.zst"], work)
+        run(
+            [
+                etl,
+                "sample",
+                "deals",
+                "--records",
+                "1000",
+                "--match-share",
+                "0.1",
+                "--output",
+                "feed.json.zst",
+            ],
+            work,
+        )
         command = [
             etl,
             "run",
@@ -40,6 +53,7 @@ def main() -> None:
         report = json.loads(run([*command, "--client", "f01000", "--client", "f01001"], work))
         assert report["status"] == "succeeded", report
         assert report["records"] == 1000, report
+        assert report["inserted"] == report["matched"] > 20, report
     print("the wheel works by itself")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.framing import Container, Layout, Scanner, last_boundary
+from etl.framing import MOST_MEMBERS, Container, Layout, Scanner, last_boundary, learned
 from tests.documents import Document, Speller, build, documents
 
 MEMBERS = ("Proposal", "State", "DealID")
@@ -89,3 +89,34 @@ def test_a_string_that_ends_in_an_escaped_quote_goes_on() -> None:
         scanner.feed(bytes([byte]))
     assert scanner.separators == [9, 11]
     assert scanner.closed == 15
+
+
+@pytest.mark.parametrize("container", [Container.OBJECT, Container.ARRAY])
+def test_names_by_which_records_begin_are_learned_into_the_signature(container: Container) -> None:
+    key = '"1" : ' if container is Container.OBJECT else ""
+    body = (f'{key}{{"Proposal":1}},\n{key}{{ "Note":2}},{key}5,{key}{{"\\u0041":3}}').encode()
+    scanner = Scanner()
+    scanner.feed(body)
+    layout = Layout(container, (), 0, MEMBERS)
+    assert last_boundary(layout.boundary(), body, 0, len(body)) == -1
+    layout = learned(layout, body, scanner.separators)
+    assert layout.members == (*MEMBERS, "Note")
+    assert last_boundary(layout.boundary(), body, 0, len(body)) == scanner.separators[0]
+
+
+def test_a_signature_does_not_grow_without_end() -> None:
+    body = ",".join(f'{{"name {n}":1}}' for n in range(1000)).encode()
+    scanner = Scanner()
+    scanner.feed(body)
+    assert (
+        len(learned(Layout(Container.ARRAY, (), 0, ()), body, scanner.separators).members) == MOST_MEMBERS
+    )
+
+
+@given(documents(), st.lists(st.text(st.characters(codec="utf-8"), max_size=3), max_size=5))
+def test_whatever_names_it_knows_a_boundary_never_lies_inside_a_string(
+    document: Document, names: list[str]
+) -> None:
+    layout = Layout(Container.ARRAY, (), 0, (*MEMBERS, *names, "}", ",", "", "X"))
+    inside = string_positions(document.data)
+    assert not any(match.start(1) in inside for match in layout.boundary().finditer(document.data))
