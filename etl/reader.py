@@ -80,6 +80,7 @@ class Reader:
         except EmptyFeed:
             if not allow_empty:
                 raise
+            self._read_before += feed.bytes_read
             return
         self._announce(source)
         self._offset = self._exact_until = self._layout.start

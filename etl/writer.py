@@ -7,6 +7,7 @@ they are now, never between.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.queues import SimpleQueue
@@ -174,4 +175,6 @@ class Writer:
                 transaction.rollback()
                 report.run_id = None
             leave_if_asked()
+        # Committed, and that must be told: a SIGTERM that came meanwhile comes too late.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return Written(report, columns, rows)
