@@ -12,6 +12,9 @@ from sqlalchemy import exc
 
 from etl.errors import ConfigurationError, DatabaseError
 
+IDENTITY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""The type of keys that the database numbers; SQLite numbers INTEGER keys only."""
+
 BUSY_SECONDS = 30
 """How long to wait for another writer of an SQLite file."""
 

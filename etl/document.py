@@ -10,6 +10,7 @@ Together with the proof that the records between are well-formed, the whole docu
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,11 +56,13 @@ def learn(
         TruncatedFeed: the document ends inside.
         ReplyError: the document is a reply that carries an error.
     """
-    begin = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
     _refuse_other_encodings(head)
     levels: list[_Level] = []
     announced = False  # the marker's name was read, its value comes next
-    for offset, event, value in _events(head, begin):
+    events = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events, multiple_values=True)
+    for offset, event, value in _parse(parser, events, head[begin:], begin):
         if event in _OPENING:
             if announced and event == "start_map":
                 layout = _layout(levels, envelope, members, begin)
@@ -112,13 +115,12 @@ def _layout(
     return Layout(container, path, start, tuple(names))
 
 
-def _events(head: bytes, begin: int) -> Iterator[tuple[int, str, Any]]:
-    """Yield the parser's events with the offset of the byte that completed each."""
-    events = ijson.sendable_list()
-    parser = ijson.basic_parse_coro(events, multiple_values=True)
-    for offset in range(begin, len(head)):
+def _parse(parser: Any, events: Any, data: bytes, start: int) -> Iterator[tuple[int, str, Any]]:
+    """Send `data`, which stands at `start`, to a parser; yield its events with their bytes' offsets."""
+    for index in range(len(data)):
+        offset = start + index
         try:
-            parser.send(head[offset : offset + 1])
+            parser.send(data[index : index + 1])
         except (ijson.JSONError, ValueError) as error:
             raise MalformedFeed(f"not well-formed JSON at byte {offset:,}: {_reason(error)}") from None
         for event, value in events:
@@ -152,7 +154,7 @@ class Envelope:
         self._depth = 0
         self._member: str | None = None
         self._error: list[tuple[str, Any]] = []
-        self._offset = 0
+        self._end = 0
 
     def feed(self, data: bytes, offset: int) -> None:
         """Go on with `data`, which stands at `offset` in the document.
@@ -160,17 +162,9 @@ class Envelope:
         Raises:
             MalformedFeed: not well-formed, with the offset.
         """
-        for index in range(len(data)):
-            self._offset = offset + index
-            try:
-                self._parser.send(data[index : index + 1])
-            except (ijson.JSONError, ValueError) as error:
-                raise MalformedFeed(
-                    f"not well-formed JSON at byte {self._offset:,}: {_reason(error)}"
-                ) from None
-            for event, value in self._events:
-                self._note(event, value)
-            self._events.clear()
+        for at, event, value in _parse(self._parser, self._events, data, offset):
+            self._note(at, event, value)
+        self._end = offset + len(data)
 
     def close(self) -> None:
         """Check that the document is complete and is no error reply.
@@ -183,18 +177,18 @@ class Envelope:
             self._parser.close()
         except ijson.JSONError:
             raise TruncatedFeed(
-                f"truncated: the document is not closed at byte {self._offset + 1:,}, where the feed ends"
+                f"truncated: the document is not closed at byte {self._end:,}, where the feed ends"
             ) from None
         if self._error and self._error[0] != ("null", None):
             raise ReplyError(f"the reply is an error: {self._error_text()}")
 
-    def _note(self, event: str, value: Any) -> None:
+    def _note(self, offset: int, event: str, value: Any) -> None:
         """Keep the events of the root's member `error`; of several, the last one's."""
         if event.startswith("end_"):
             self._depth -= 1
         if self._depth == 1 and event == "map_key":
             if value in self._path and value in self._seen:
-                raise MalformedFeed(f"the member “{value}” a second time, at byte {self._offset:,}")
+                raise MalformedFeed(f"the member “{value}” a second time, at byte {offset:,}")
             self._member = value
             self._seen.add(value)
             self._error = [] if value == "error" else self._error

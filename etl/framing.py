@@ -29,7 +29,14 @@ from enum import Enum
 
 Buffer = bytes | bytearray | memoryview
 
-_SPACE = rb"[ \t\n\r]*+"
+BLANK = b" \t\n\r"
+"""JSON's white space (RFC 8259, section 2)."""
+
+SPACE = rb"[ \t\n\r]*+"
+"""A pattern of any amount of it."""
+
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+"""A pattern of a whole string (with DOTALL); possessive, so that an endless string costs one pass."""
 
 
 class Container(Enum):
@@ -68,15 +75,15 @@ class Layout:
             return re.compile(rb"(\n)")
         names = b"|".join(re.escape(name.encode()) for name in self.members)
         opening = rb'"(?![,:}\]\s])'  # a quote that cannot close a string
-        record = rb"\{" + _SPACE + opening + rb"(?:" + names + rb')"' + _SPACE + rb":"
+        record = rb"\{" + SPACE + opening + rb"(?:" + names + rb')"' + SPACE + rb":"
         if self.container is Container.OBJECT:
             key = opening + rb'[^"\\]*+"'
-            record = key + _SPACE + rb":" + _SPACE + record
-        return re.compile(rb"\}" + _SPACE + rb"(,)" + _SPACE + record)
+            record = key + SPACE + rb":" + SPACE + record
+        return re.compile(rb"\}" + SPACE + rb"(,)" + SPACE + record)
 
 
 _BEGINNING = re.compile(
-    _SPACE + rb'(?:"[^"\\]*+"' + _SPACE + rb":)?+" + _SPACE + rb"\{" + _SPACE + rb'"([^"\\]*+)"'
+    SPACE + rb'(?:"[^"\\]*+"' + SPACE + rb":)?+" + SPACE + rb"\{" + SPACE + rb'"([^"\\]*+)"'
 )
 
 MOST_MEMBERS = 32
@@ -107,9 +114,9 @@ def last_boundary(signature: re.Pattern[bytes], data: Buffer, start: int, end: i
 
 
 # One token outside strings: a whole string, a lone quote (a string that goes on past the data), a
-# bracket, or a comma. Possessive, so that an endless string costs one pass.
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
-_STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# bracket, or a comma.
+_TOKEN = re.compile(STRING + rb'|["{}\[\],]', re.DOTALL)
+_STRING_END = re.compile(STRING[1:], re.DOTALL)
 
 _OPENING = b"{["
 _CLOSING = b"}]"
@@ -131,11 +138,6 @@ class Scanner:
         self._depth = 0
         self._in_string = False
         self._escaped = False
-
-    @property
-    def between_records(self) -> bool:
-        """Whether the data so far ends outside any string or nested bracket."""
-        return self._depth == 0 and not self._in_string
 
     def feed(self, data: Buffer) -> None:
         """Go on with `data`; stops for good at the container's closing bracket."""

@@ -10,18 +10,18 @@ import dataclasses
 
 import sqlalchemy as sa
 
+from etl.database import IDENTITY
 from etl.messages import Reject
 from etl.report import RunReport
 
 INTERRUPTED = "interrupted: the run did not come to its end"
 
 metadata = sa.MetaData()
-_identity = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers INTEGER keys only
 
 runs = sa.Table(
     "etl_runs",
     metadata,
-    sa.Column("run_id", _identity, primary_key=True),
+    sa.Column("run_id", IDENTITY, primary_key=True),
     sa.Column("pipeline", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),

@@ -22,14 +22,13 @@ from typing import Any, NoReturn
 import msgspec
 import simdjson
 
-from etl.framing import Buffer, Container, Layout, Scanner, last_boundary
+from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner, last_boundary
 from etl.messages import RAW_BYTES, Malformed, Reject
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
 
-_PLAIN_KEY = re.compile(rb'[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:')
-_KEY = re.compile(rb'[ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:', re.DOTALL)
-_BLANK = b" \t\n\r"
+_PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
+_KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
 
 
 @dataclass
@@ -76,17 +75,21 @@ class ChunkParser:
     ) -> None:
         self._pipeline = pipeline
         self._selection = selection
-        self._layout = layout
-        self._base = base
         self._salvage = salvage
-        self._keyed = layout.container is Container.OBJECT
-        self._signature = layout.boundary()
+        self.open(layout, base)
         self._filter = RawFilter(selection.wanted)
         self._decode = msgspec.json.Decoder(pipeline.record).decode
         self._tested = member(pipeline.record, pipeline.match)
         self._simd = simdjson.Parser()
         self._lines = msgspec.json.Decoder(_Anything)
         self._work = bytearray()
+
+    def open(self, layout: Layout, base: int) -> None:
+        """Go on with another feed, or with more known of this one's layout."""
+        self._layout = layout
+        self._base = base
+        self._keyed = layout.container is Container.OBJECT
+        self._signature = layout.boundary()
 
     def parse(self, chunk: Buffer, offset: int, exact: bool = True) -> Parsed:
         """Return what `chunk`, which stands at `offset` in the document, holds.
@@ -147,8 +150,7 @@ class ChunkParser:
     def _count_lines(self, work: memoryview, start: int, stop: int) -> int:
         lines = bytes(work[start:stop])
         try:
-            if not lines.isascii():
-                lines.decode()  # the decoder does not check the encoding of what it skips
+            _check_encoding(lines)
             count = len(self._lines.decode_lines(lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
@@ -193,7 +195,7 @@ class ChunkParser:
         if self._layout.container is Container.LINES:
             start = 0
             for line in chunk.split(b"\n"):
-                if line.strip(_BLANK):
+                if line.strip(BLANK):
                     yield start, start + len(line)
                 start += len(line) + 1
             return
@@ -231,8 +233,7 @@ class ChunkParser:
         """
         try:
             record = self._decode(value)
-            if not value.isascii():
-                value.decode()  # the decoder does not check the encoding of what it skips
+            _check_encoding(value)
         except msgspec.ValidationError as error:
             self._judge(key, value, data, offset, str(error), parsed)
             return
@@ -279,6 +280,12 @@ class ChunkParser:
         parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
 
 
+def _check_encoding(data: bytes) -> None:
+    """Raise UnicodeDecodeError if not UTF-8: the typed decoder does not look at what it skips."""
+    if not data.isascii():
+        data.decode()
+
+
 def _refuse_member(data: bytes, offset: int) -> NoReturn:
     """Say what is wrong with bytes that should be a member of an object and have no key."""
     try:
@@ -287,7 +294,7 @@ def _refuse_member(data: bytes, offset: int) -> NoReturn:
         raise _NotJson(offset + error.start - 1, "not UTF-8") from None
     except json.JSONDecodeError as error:
         raise _NotJson(offset + max(0, error.pos - 1), error.msg) from None
-    raise _NotJson(offset + len(data) - len(data.lstrip(_BLANK)), "a record without a key")
+    raise _NotJson(offset + len(data) - len(data.lstrip(BLANK)), "a record without a key")
 
 
 class _Constant(Exception):
@@ -298,7 +305,7 @@ def _constant(name: str) -> NoReturn:
     raise _Constant(name)
 
 
-_CONSTANT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?Infinity|NaN)')
+_CONSTANT = re.compile(STRING.decode() + r"|(-?Infinity|NaN)", re.DOTALL)
 
 
 def _integer(digits: str) -> int | str:
@@ -320,7 +327,7 @@ def _strictly(value: bytes, offset: int) -> Any:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise _NotJson(offset + error.start, "not UTF-8") from None
-    begin = len(text) - len(text.lstrip(" \t\n\r"))
+    begin = len(text) - len(text.lstrip(BLANK.decode()))
     try:
         result, end = _STRICT.raw_decode(text, begin)
     except _Constant as error:
@@ -330,7 +337,7 @@ def _strictly(value: bytes, offset: int) -> Any:
     except json.JSONDecodeError as error:
         at = len(text[: error.pos].encode())
         raise _NotJson(offset + at, error.msg) from None
-    rest = text[end:].lstrip(" \t\n\r")
+    rest = text[end:].lstrip(BLANK.decode())
     if rest:
         at = len(text[: len(text) - len(rest)].encode())
         raise _NotJson(offset + at, "more than one value")

@@ -9,6 +9,7 @@ no boundary, and what is left at the end of the feed, where the container closes
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.queues import SimpleQueue
@@ -18,14 +19,12 @@ import msgspec
 
 from etl.document import HEAD_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
-from etl.framing import Container, Layout, LineScanner, Scanner, last_boundary, learned
+from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
 from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Task
 from etl.pipeline import Pipeline
 from etl.progress import Figures
 from etl.slabs import Slabs
 from etl.source import Feed
-
-_BLANK = b" \t\n\r"
 
 
 class _Sent(NamedTuple):
@@ -162,10 +161,7 @@ class Reader:
             self._send_last(slab, view, length)
             return b""
         else:
-            raise TruncatedFeed(
-                f"truncated: the feed ends at byte {self._offset + length:,}, inside the record that"
-                f" begins at byte {self._offset:,}"
-            )
+            raise self._truncated(length)
         return None
 
     def _learn(self, data: memoryview, separators: list[int]) -> None:
@@ -179,7 +175,7 @@ class Reader:
 
     def _send_last(self, slab: int, view: memoryview, length: int) -> None:
         """Send what stands before the container's end."""
-        if bytes(view[:length]).strip(_BLANK):
+        if bytes(view[:length]).strip(BLANK):
             self._send(slab, length, exact=True, separator=0)
             return
         self._free.append(slab)
@@ -204,16 +200,18 @@ class Reader:
         elif self._layout.container is Container.LINES:
             size = length + count
         else:
-            raise TruncatedFeed(
-                f"truncated: the feed ends at byte {self._offset + length + count:,}, inside the record"
-                f" that begins at byte {self._offset:,}"
-            )
-        self._put_back(scratch, size - length + len(scanner.separators[:1]), count)
-        self._dispatch(
-            Oversize(self._sequence, slab, RAW_BYTES, self._offset, size),
-            size + len(scanner.separators[:1]),
+            raise self._truncated(length + count)
+        consumed = size + (1 if scanner.separators else 0)
+        self._put_back(scratch, consumed - length, count)
+        self._dispatch(Oversize(self._sequence, slab, RAW_BYTES, self._offset, size), consumed)
+        self._after_separator = consumed > size
+
+    def _truncated(self, length: int) -> TruncatedFeed:
+        """Return what to say of a feed that ends after `length` bytes that are no whole record."""
+        return TruncatedFeed(
+            f"truncated: the feed ends at byte {self._offset + length:,}, inside the record that"
+            f" begins at byte {self._offset:,}"
         )
-        self._after_separator = bool(scanner.separators)
 
     def _send(self, slab: int, length: int, exact: bool, separator: int = 1) -> None:
         chunk = Chunk(self._sequence, slab, length, self._offset, exact)
@@ -245,7 +243,7 @@ class Reader:
     def _check_document(self, head: bytes, tail: bytes) -> None:
         """Check what stands around the records, to the end of the feed."""
         document = Envelope(self._layout.path)
-        document.feed(head.removeprefix(b"\xef\xbb\xbf"), 0)
+        document.feed(head.removeprefix(BOM_UTF8), 0)
         block = bytearray(1 << 16)
         while tail:
             document.feed(tail, self._offset)

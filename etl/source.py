@@ -90,7 +90,8 @@ class Counted(io.RawIOBase):
         if self._head:
             data, self._head = self._head, b""
         else:
-            data = _reading(self._stream, size)
+            with _unavailable():
+                data = self._stream.read(size)
         self.bytes_read += len(data)
         return data
 
@@ -101,17 +102,17 @@ class Counted(io.RawIOBase):
             data = self.read(len(buffer))
             buffer[: len(data)] = data
             return len(data)
-        try:
+        with _unavailable():
             count: int = readinto(buffer)
-        except OSError as error:
-            raise SourceUnavailable(error.strerror or str(error)) from None
         self.bytes_read += count
         return count
 
 
-def _reading(stream: RawStream, size: int) -> bytes:
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Say why the operating system does not give what was asked for."""
     try:
-        return stream.read(size)
+        yield
     except OSError as error:
         raise SourceUnavailable(error.strerror or str(error)) from None
 
@@ -189,8 +190,9 @@ def open_feed(uri: str) -> Iterator[Feed]:
     """
     with _open_raw(uri) as (stream, size):
         head = b""
-        while len(head) < MAGIC_BYTES and (more := _reading(stream, MAGIC_BYTES - len(head))):
-            head += more
+        with _unavailable():
+            while len(head) < MAGIC_BYTES and (more := stream.read(MAGIC_BYTES - len(head))):
+                head += more
         yield Feed(Counted(stream, head), compression(head), size)
 
 
@@ -210,10 +212,8 @@ def _open_raw(uri: str) -> Iterator[tuple[RawStream, int | None]]:
             yield opened
     elif scheme in ("", "file"):
         path = Path(unquote(urlsplit(uri).path) if scheme else uri)
-        try:
+        with _unavailable():
             stream = path.open("rb", buffering=0)
-        except OSError as error:
-            raise SourceUnavailable(error.strerror or str(error)) from None
         with stream:
             status = os.fstat(stream.fileno())
             yield stream, status.st_size or None

@@ -24,7 +24,10 @@ def work(
     while (task := tasks.get()) is not None:
         if isinstance(task, Opening):
             opening = task
-            parser = ChunkParser(pipeline, selection, task.layout, task.base, salvage)
+            if parser is None:
+                parser = ChunkParser(pipeline, selection, task.layout, task.base, salvage)
+            else:
+                parser.open(task.layout, task.base)
         elif isinstance(task, End):
             results.put(task)
         elif opening is not None and parser is not None:

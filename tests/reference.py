@@ -126,27 +126,35 @@ def _row(key: str | None, record: Any, head: int, document: bytes) -> dict[str, 
         and (deal_id := _deal_id(spelled)) is not None
     ):
         return None
-    start, end = proposal["StartEpoch"], proposal["EndEpoch"]
+    return {"deal_id": deal_id, **plain_row(record, head)}
+
+
+def plain_state(record: Any, head: int) -> str:
+    """Return the state of a valid record."""
+    proposal, state = record["Proposal"], record["State"]
     if state["SlashEpoch"] > 0:
-        derived = "slashed"
-    elif state["SectorStartEpoch"] < 0:
-        derived = "proposal_expired" if start < head else "published"
-    else:
-        derived = "expired" if end < head else "active"
+        return "slashed"
+    if state["SectorStartEpoch"] < 0:
+        return "proposal_expired" if proposal["StartEpoch"] < head else "published"
+    return "expired" if proposal["EndEpoch"] < head else "active"
+
+
+def plain_row(record: Any, head: int) -> dict[str, Any]:
+    """Return the columns of `deals` that a valid record fills."""
+    proposal, state = record["Proposal"], record["State"]
     return {
-        "deal_id": deal_id,
-        "state": derived,
+        "state": plain_state(record, head),
         "client_id": proposal["Client"],
         "provider": proposal["Provider"],
         "label": proposal.get("Label"),
-        "piece_cid": (cid or {}).get("/"),
+        "piece_cid": (proposal.get("PieceCID") or {}).get("/"),
         "piece_size": proposal["PieceSize"],
         "verified": proposal["VerifiedDeal"],
         "price": proposal["StoragePricePerEpoch"],
         "provider_collateral": proposal["ProviderCollateral"],
         "client_collateral": proposal["ClientCollateral"],
-        "start_epoch": start,
-        "end_epoch": end,
+        "start_epoch": proposal["StartEpoch"],
+        "end_epoch": proposal["EndEpoch"],
         "sector_number": state.get("SectorNumber"),
         "sector_start_epoch": state["SectorStartEpoch"],
         "last_updated_epoch": state["LastUpdatedEpoch"],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from etl.database import IDENTITY
+
 metadata = sa.MetaData()
 
-_identity = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers INTEGER keys only
 _time = sa.DateTime(timezone=True)
 # attoFIL overflows 64 bits, and SQLite's NUMERIC would turn it into a float.
 _amount = sa.Text().with_variant(sa.Numeric(asdecimal=True), "postgresql")
@@ -39,7 +40,7 @@ FEED_COLUMNS = tuple(column.name for column in _from_feed())
 deals = sa.Table(
     "deals",
     metadata,
-    sa.Column("id", _identity, primary_key=True),
+    sa.Column("id", IDENTITY, primary_key=True),
     sa.Column("deal_id", sa.BigInteger, unique=True),
     *_from_feed(),
     sa.Column("proposal_id", sa.Text),
@@ -53,7 +54,7 @@ deals = sa.Table(
 changes = sa.Table(
     "deal_state_changes",
     metadata,
-    sa.Column("id", _identity, primary_key=True),
+    sa.Column("id", IDENTITY, primary_key=True),
     sa.Column("deals_id", sa.ForeignKey(deals.c.id), nullable=False, index=True),
     sa.Column("previous_state", sa.Text),
     sa.Column("new_state", sa.Text, nullable=False),

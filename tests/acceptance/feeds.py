@@ -9,6 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
+from tests.reference import plain_row
+
 HEAD = 4_200_000
 OURS = ("f01000", "f0234567")
 OTHER = "f09999"
@@ -183,6 +187,18 @@ def escaped(document: bytes, spell: str) -> bytes:
 # The plain reading ------------------------------------------------------------------------------------
 
 
+def zstd(data: bytes) -> bytes:
+    """One frame, without a checksum."""
+    compressed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
+    return compressed
+
+
+def lz4(data: bytes) -> bytes:
+    """One frame, without a checksum."""
+    compressed: bytes = pa.Codec("lz4").compress(data, asbytes=True)
+    return compressed
+
+
 class Members(dict[str, Any]):
     """An object that remembers the members that later ones have replaced."""
 
@@ -206,38 +222,6 @@ def plain_records(document: bytes) -> list[tuple[Any, Record]]:
     if isinstance(root, Members):
         return root.pairs
     return [(record.get("DealID"), record) for record in root]
-
-
-def plain_state(record: Record) -> str:
-    if record["State"]["SlashEpoch"] > 0:
-        return "slashed"
-    if record["State"]["SectorStartEpoch"] < 0:
-        return "proposal_expired" if record["Proposal"]["StartEpoch"] < HEAD else "published"
-    return "expired" if record["Proposal"]["EndEpoch"] < HEAD else "active"
-
-
-def plain_row(record: Record) -> dict[str, Any]:
-    """The columns of `deals` that a record fills."""
-    proposal, state = record["Proposal"], record["State"]
-    return {
-        "state": plain_state(record),
-        "client_id": proposal["Client"],
-        "provider": proposal["Provider"],
-        "proposal_id": None,
-        "label": proposal.get("Label"),
-        "piece_cid": (proposal.get("PieceCID") or {}).get("/"),
-        "piece_size": proposal["PieceSize"],
-        "verified": proposal["VerifiedDeal"],
-        "price": proposal["StoragePricePerEpoch"],
-        "provider_collateral": proposal["ProviderCollateral"],
-        "client_collateral": proposal["ClientCollateral"],
-        "start_epoch": proposal["StartEpoch"],
-        "end_epoch": proposal["EndEpoch"],
-        "sector_number": state.get("SectorNumber"),
-        "sector_start_epoch": state["SectorStartEpoch"],
-        "last_updated_epoch": state["LastUpdatedEpoch"],
-        "slash_epoch": state["SlashEpoch"],
-    }
 
 
 @dataclass(frozen=True)
@@ -278,5 +262,5 @@ def expected(*documents: bytes, clients: Iterable[str] = OURS) -> Expected:
                 rejected += 1
                 continue
             matched += 1
-            rows[int(key)] = plain_row(record)
+            rows[int(key)] = plain_row(record, HEAD) | {"proposal_id": None}
     return Expected(records, matched, rejected, rows)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from .conftest import (
@@ -23,21 +22,11 @@ from .conftest import (
     assert_refused,
     load_each,
 )
-from .feeds import as_lines, as_object, as_reply, awkward, deal, expected
+from .feeds import as_lines, as_object, as_reply, awkward, deal, expected, lz4, zstd
 
 DOCUMENT = as_reply(as_object(awkward() * 3))
 WANTED = expected(DOCUMENT)
 HALVES = DOCUMENT[:4000], DOCUMENT[4000:]
-
-
-def zstd(data: bytes) -> bytes:
-    compressed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
-    return compressed
-
-
-def lz4(data: bytes) -> bytes:
-    compressed: bytes = pa.Codec("lz4").compress(data, asbytes=True)
-    return compressed
 
 
 def zstd_with_window(data: bytes, log: int) -> bytes:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from etl.errors import DataError, EtlError, MalformedFeed
@@ -23,7 +22,18 @@ from etl.reader import Reader
 from etl.slabs import Slabs
 from etl.source import Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE
-from tests.acceptance.feeds import HEAD, OTHER, OURS, as_array, as_lines, as_object, as_reply, deal
+from tests.acceptance.feeds import (
+    HEAD,
+    OTHER,
+    OURS,
+    as_array,
+    as_lines,
+    as_object,
+    as_reply,
+    deal,
+    lz4,
+    zstd,
+)
 
 SELECTION = Selection(frozenset(OURS), HEAD)
 PAIRS = [("1", deal(Label='a"}\\,é')), ("2", deal(OTHER, PieceCID=None))]
@@ -144,16 +154,6 @@ def json_error(document: bytes) -> int:
     except json.JSONDecodeError as error:
         return len(text[: error.pos].encode())
     return document.index(b"-Infinity" if b"-Infinity" in document else b"NaN")
-
-
-def zstd(data: bytes) -> bytes:
-    compressed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
-    return compressed
-
-
-def lz4(data: bytes) -> bytes:
-    compressed: bytes = pa.Codec("lz4").compress(data, asbytes=True)
-    return compressed
 
 
 LINES = as_lines(PAIRS)  # which do not show by themselves that some are missing
