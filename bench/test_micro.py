@@ -19,11 +19,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from etl.database import open_engine
 from etl.framing import Container, Layout, Scanner, last_boundary
 from etl.parser import ChunkParser
-from etl.pipeline import Selection
 from etl.predicate import RawFilter
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, TRACKED, SampleSettings, documents
+from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
 
 CHUNK_BYTES = 1 << 20
@@ -60,7 +60,7 @@ def others(count: int) -> list[str]:
 
 def parser(wallets: list[str]) -> ChunkParser:
     """Return a parser that wants these wallets."""
-    return ChunkParser(PIPELINE, Selection(frozenset(wallets), HEAD_EPOCH), LAYOUT)
+    return ChunkParser(PIPELINE, Tracked(frozenset(wallets), HEAD_EPOCH), LAYOUT)
 
 
 @pytest.mark.parametrize("count", [1, 3, 100, 10_000])
@@ -96,7 +96,7 @@ def test_decode(benchmark: BenchmarkFixture) -> None:
     records = [data[a:b] for a, b in zip(begins, [*scanner.separators, len(data)], strict=True)]
     members = [(record[1 : record.index(b'"', 1)].decode(), record.split(b":", 1)[1]) for record in records]
     decode = msgspec.json.Decoder(Deal).decode
-    selection = Selection(frozenset(TRACKED), HEAD_EPOCH)
+    selection = Tracked(frozenset(TRACKED), HEAD_EPOCH)
 
     def rows() -> list[tuple[Any, ...]]:
         return [to_row(key, decode(value), selection) for key, value in members]

@@ -136,7 +136,7 @@ def _print_rows(database: str, query: Any, as_json: bool, shown: tuple[str, ...]
     from etl.database import transaction
     from etl.show import table
 
-    with transaction(database, ledger.metadata, must_exist=True) as connection:
+    with transaction(database, ledger.SCHEMA, writes=False, must_exist=True) as connection:
         rows = connection.execute(query).mappings().all()
     if as_json:
         for row in rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +13,28 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from etl.errors import ConfigurationError, DatabaseError
+from etl.schema import Schema, prepare
 
 IDENTITY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """The type of keys that the database numbers; SQLite numbers INTEGER keys only."""
 
+_BEGIN = "sqlite_begin"
+"""The execution option that holds SQLite's statement for it."""
+
 BUSY_SECONDS = 30
 """How long to wait for another writer of an SQLite file."""
+
+_POSTGRESQL = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""What libpq is told unless the URL says otherwise: a server that is gone is noticed within a minute."""
+
+_LOCK_TIMEOUT = "60s"
+"""How long to wait for a lock on a table, unless the role, the database or the URL says otherwise."""
 
 
 def open_engine(url: str) -> sa.Engine:
@@ -29,10 +47,14 @@ def open_engine(url: str) -> sa.Engine:
         parsed = sa.make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):  # which driver that means has changed
             parsed = parsed.set(drivername="postgresql+psycopg2")
-        options: dict[str, Any] = {}
+        arguments: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite":
-            options["connect_args"] = {"timeout": BUSY_SECONDS}
-        engine = sa.create_engine(parsed, **options)
+            arguments = {"timeout": BUSY_SECONDS}
+        elif parsed.drivername == "postgresql+psycopg2":
+            known = _POSTGRESQL | {"application_name": _application_name()}
+            arguments = {name: value for name, value in known.items() if name not in parsed.query}
+            arguments["client_encoding"] = "utf8"
+        engine = sa.create_engine(parsed, connect_args=arguments)
     except exc.NoSuchModuleError:
         raise ConfigurationError("the database URL names a database that is not supported") from None
     except (exc.ArgumentError, ValueError, ImportError) as error:
@@ -41,7 +63,32 @@ def open_engine(url: str) -> sa.Engine:
         _make_transactional(engine)
     elif engine.dialect.name != "postgresql":
         raise ConfigurationError(f"{engine.dialect.name} is not supported: use SQLite or PostgreSQL")
+    elif engine.dialect.driver == "psycopg2":
+        _make_patient(engine)
     return engine
+
+
+def _application_name() -> str:
+    """Return what the server shows of this session, and who holds a lock: at most 63 bytes."""
+    return f"sluice-etl ({socket.gethostname()[:32]}, process {os.getpid()})"
+
+
+def _make_patient(engine: sa.Engine) -> None:
+    """Bound the wait for locks, where nobody has; and see that all text can be kept."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'",
+                (_LOCK_TIMEOUT,),
+            )
+            cursor.execute("SET TIME ZONE 'UTC'")  # as SQLite tells them
+            cursor.execute("SHOW server_encoding")
+            (encoding,) = cursor.fetchone()
+        connection.commit()
+        if encoding != "UTF8":
+            raise ConfigurationError(f"the database's encoding is {encoding}, but text needs UTF8")
 
 
 def _make_transactional(engine: sa.Engine) -> None:
@@ -58,7 +105,22 @@ def _make_transactional(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+
+@contextmanager
+def writing(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
+    """Begin a transaction that writes to what others write to as well.
+
+    On SQLite it takes its lock at once: a transaction that has read, and then wants to write while another
+    does, is refused without waiting.
+    """
+    connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+    try:
+        with connection.begin() as transaction:
+            yield transaction
+    finally:
+        connection.execution_options(**{_BEGIN: "BEGIN"})
 
 
 def shown(url: str) -> str:
@@ -101,19 +163,25 @@ def is_missing(engine: sa.Engine) -> bool:
 
 
 @contextmanager
-def transaction(url: str, metadata: sa.MetaData, must_exist: bool = False) -> Iterator[sa.Connection]:
+def transaction(
+    url: str, schema: Schema, *, writes: bool = True, must_exist: bool = False
+) -> Iterator[sa.Connection]:
     """Open a database that has certain tables (they are created if not), for one transaction.
 
     Raises:
-        ConfigurationError: as `open_engine`.
+        ConfigurationError: as `open_engine` and `prepare`.
         DatabaseError: the database refuses.
     """
     engine = open_engine(url)
     if must_exist and is_missing(engine):
         raise DatabaseError(f"database: there is no file {engine.url.database}")
     try:
-        with errors_named("opening"), engine.begin() as connection:
-            metadata.create_all(connection)
+        with (
+            errors_named("opening"),
+            engine.connect() as connection,
+            writing(connection) if writes else connection.begin(),
+        ):
+            prepare(connection, schema)
             yield connection
     finally:
         engine.dispose()

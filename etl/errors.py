@@ -10,6 +10,7 @@
     ├── SourceUnavailable      69   no such file, refused connection, HTTP status
     ├── ProcessDied            70   a child was killed or failed inside
     ├── DatabaseError          74   the database or the disk refused
+    ├── LockHeld               75   another run is at work
     └── ConfigurationError     78   settings that contradict each other or are missing
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
@@ -76,6 +77,12 @@ class DatabaseError(EtlError):
     """The database, or the disk below it, refused."""
 
     exit_status = 74
+
+
+class LockHeld(EtlError):
+    """Another run of the pipeline is at work on the database."""
+
+    exit_status = 75
 
 
 class ConfigurationError(EtlError):

@@ -60,7 +60,7 @@ def explain(plan: Plan) -> None:
             ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
             ("processes", f"1 reader, {plan.workers} workers, 1 writer"),
             ("slabs", slabs),
-            ("bulk inserts", f"{plan.batch_rows:,} rows"),
+            ("staging", "COPY" if plan.copies else "bulk inserts"),
         ]
     )
 

@@ -13,10 +13,13 @@ import sqlalchemy as sa
 from etl.database import IDENTITY
 from etl.messages import Reject
 from etl.report import RunReport
+from etl.schema import Schema
 
 INTERRUPTED = "interrupted: the run did not come to its end"
 
 metadata = sa.MetaData()
+
+SCHEMA = Schema("etl", metadata)
 
 runs = sa.Table(
     "etl_runs",
@@ -84,6 +87,17 @@ def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) 
             for sequence, reject in enumerate(found)
         ]  # fmt: skip
         connection.execute(rejects.insert(), rows)
+
+
+def run_at_work(connection: sa.Connection, pipeline: str) -> str:
+    """Return what is known of the run that holds the lock, to be added to a sentence."""
+    if not sa.inspect(connection).has_table(runs.name):
+        return ""
+    unfinished = (runs.c.pipeline == pipeline, runs.c.error == INTERRUPTED)
+    query = sa.select(runs.c.run_id, runs.c.started_at).where(*unfinished).order_by(runs.c.run_id.desc())
+    row = connection.execute(query.limit(1)).first()
+    connection.rollback()
+    return f": run {row.run_id}, since {row.started_at:%Y-%m-%d %H:%M:%S} UTC" if row else ""
 
 
 def latest_runs(count: int) -> sa.Select[tuple[object, ...]]:

@@ -1,6 +1,6 @@
 """What travels through the queues: small values, each with one sender and one receiver.
 
-    reader --Opening, Chunk, Oversize, End--> worker --Batch, End--> writer --Credit--> reader
+    reader --Opening, Chunk, Oversize, End--> worker --Batch, End--> writer --Ready, Credit--> reader
 
 Chunk number n goes to worker n modulo the number of workers, and the writer reads the workers in the
 same turn, so results arrive in source order and no queue ever has two senders or two receivers: a
@@ -74,6 +74,10 @@ class Malformed(NamedTuple):
     reason: str
 
 
+Rows = list[tuple[Any, ...]] | bytes
+"""Records as the staging table takes them: (position across feeds, *its other columns), or CSV of that."""
+
+
 class Batch(NamedTuple):
     """What a worker found in one chunk."""
 
@@ -82,10 +86,15 @@ class Batch(NamedTuple):
     slab: int
     exact: bool
     records: int
-    rows: list[tuple[Any, ...]]
-    """The wanted records: (position across feeds, *the staging table's other columns)."""
+    matched: int
+    rows: Rows
+    """The wanted records, that many."""
     rejects: list[Reject]
     malformed: Malformed | None
+
+
+class Ready(NamedTuple):
+    """The writer's first word: it holds the lock, and the feeds may be opened."""
 
 
 class Credit(NamedTuple):
@@ -96,6 +105,10 @@ class Credit(NamedTuple):
     """Its records are staged and the slab is free. If not, the chunk must be cut again, exactly."""
     stop: bool
     """No more chunks are wanted (`--limit` was reached)."""
+
+
+Word = Ready | Credit
+"""What the reader is sent."""
 
 
 Task = Opening | Chunk | Oversize | End | None

@@ -16,7 +16,6 @@ import click
 
 from etl.errors import ConfigurationError
 from etl.pipeline import describe
-from etl.plan import BATCH_ROWS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
@@ -69,8 +68,8 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             help="Worker processes.  [default: one a core, less one where the feed is compressed]",
         ),
         click.option(
-            "--batch-size", type=click.IntRange(1, 1_000_000), default=BATCH_ROWS, show_default=True,
-            help="Rows in a bulk insert.",
+            "--batch-size", type=click.IntRange(1, 1_000_000),
+            help="Rows in a bulk insert.  [default: 1,000; PostgreSQL 10,000]",
         ),
         click.option(
             "--on-error", type=click.Choice(["fail", "skip", "salvage"]), default="skip",
@@ -88,6 +87,7 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         click.option("--dry-run", is_flag=True, help="Do everything but the commit."),
         click.option("--limit", type=click.IntRange(min=1), help="Stop after so many matches."),
         click.option("--allow-empty", is_flag=True, help="A feed with no records is no error."),
+        click.option("--wait-lock", is_flag=True, help="If another run is at work, wait for its end."),
         click.option("--explain", is_flag=True, help="Print how the run would go, and stop."),
         click.option(
             "--progress/--no-progress", default=None, help="A progress bar.  [default: on a terminal]",

@@ -62,7 +62,8 @@ class ChunkParser:
     """Parses chunks of one feed for one selection; not shared between processes.
 
     `base` is added to offsets in the feed where they order the rows of several feeds. With `salvage`, a
-    malformed record is a reject where the scanner can tell it from its neighbours.
+    malformed record is a reject where the scanner can tell it from its neighbours; with `refuse_nul`, so
+    is one with a NUL in its texts, which not every database can hold.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class ChunkParser:
         layout: Layout,
         base: int = 0,
         salvage: bool = False,
+        refuse_nul: bool = False,
     ) -> None:
         self._pipeline = pipeline
         self._selection = selection
         self._salvage = salvage
+        self._refuse_nul = refuse_nul
         self.open(layout, base)
         self._filter = RawFilter(selection.wanted)
         self._decode = msgspec.json.Decoder(pipeline.record).decode
@@ -251,8 +254,12 @@ class ChunkParser:
             row = self._pipeline.row(key, record, self._selection)
         except ValueError as error:
             self._reject(key, data, offset, str(error), parsed)
-        else:
-            parsed.rows.append((self._base + offset, *row))
+            return
+        # A NUL has but one spelling, and few records have it anywhere.
+        if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):
+            self._reject(key, data, offset, "a NUL, which PostgreSQL's text cannot hold", parsed)
+            return
+        parsed.rows.append((self._base + offset, *row))
 
     def _judge(
         self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
@@ -278,6 +285,10 @@ class ChunkParser:
         if key is not None:  # a lone surrogate is no text
             key = key.encode(errors="backslashreplace").decode()
         parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
+
+
+def _has_nul(value: object) -> bool:
+    return isinstance(value, str) and "\0" in value
 
 
 def _check_encoding(data: bytes) -> None:

@@ -23,7 +23,9 @@ import msgspec
 
 if TYPE_CHECKING:
     import click
-    from sqlalchemy import Executable, MetaData, Select, Table
+    from sqlalchemy import Executable, Select, Table
+
+    from etl.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class Statement:
 class Store:
     """Where the rows of a data set go; only the writer process imports it."""
 
-    metadata: MetaData
+    schema: Schema
     staging: Table
     """Its first column is the record's position in the feed, the others are what `row` returns."""
     merge: Callable[[int, Selection], Sequence[Statement]]
     """The steps from staging to the tables, for a run id; they count inserted, updated, duplicates."""
+    sweep: Callable[[int, Selection], Sequence[Statement]]
+    """The steps after them, where the whole feed was seen; they count expired."""
     overview: Callable[[Selection], Select[Any]]
     """A small table of what the database holds now, shown after a run."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from etl.pipeline import Pipeline, Selection
@@ -17,9 +17,6 @@ enough to stay in a core's cache."""
 RECORD_BYTES = 4 * MEBIBYTE
 """How long a record may be, and so the size of a slab."""
 
-BATCH_ROWS = 1000
-"""Rows in a bulk insert: of 100 to 20,000, the fastest into SQLite (`python -m bench micro`)."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -28,18 +25,36 @@ class Plan:
     pipeline: Pipeline
     selection: Selection
     sources: tuple[str, ...]
-    database: str
+    database: str = field(repr=False)
     workers: int
     slabs: int
     chunk_bytes: int = CHUNK_BYTES
     record_bytes: int = RECORD_BYTES
-    batch_rows: int = BATCH_ROWS
+    batch_rows: int | None = None
+    """Rows in a bulk insert; None leaves it to the way there is into the database."""
     on_error: str = "skip"
     max_rejects: int = 100
     rejects_file: Path | None = None
     dry_run: bool = False
     limit: int | None = None
     allow_empty: bool = False
+    wait_lock: bool = False
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether the rows go to PostgreSQL."""
+        return self.database.startswith("postgres")
+
+    @property
+    def copies(self) -> bool:
+        """Whether the workers make text for COPY of the rows; where there is a limit, they are counted."""
+        scheme = self.database.partition(":")[0]
+        return scheme in ("postgres", "postgresql", "postgresql+psycopg2") and self.limit is None
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether a run that comes to its end has seen every record there is."""
+        return self.limit is None and self.on_error != "salvage"
 
     @property
     def shown_sources(self) -> list[str]:

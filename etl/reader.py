@@ -20,7 +20,7 @@ import msgspec
 from etl.document import HEAD_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
-from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Task
+from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Ready, Task, Word
 from etl.pipeline import Pipeline
 from etl.progress import Figures
 from etl.slabs import Slabs
@@ -43,14 +43,14 @@ class Reader:
         self,
         slabs: Slabs,
         tasks: Sequence[SimpleQueue[Task]],
-        credits: SimpleQueue[Credit],
+        words: SimpleQueue[Word],
         figures: Figures,
         chunk_bytes: int,
     ) -> None:
         """Cut chunks of about `chunk_bytes`; a record may be as long as a slab."""
         self._slabs = slabs
         self._tasks = tasks
-        self._credits = credits
+        self._words = words
         self._figures = figures
         self._chunk_bytes = min(chunk_bytes, slabs.size)
         self._free = list(range(slabs.count))
@@ -62,6 +62,11 @@ class Reader:
         self._read_before = 0
         """Their compressed length."""
         self._stop = False
+
+    def wait_until_ready(self) -> None:
+        """Wait for the writer, which may have to wait for another run."""
+        ready = self._words.get()
+        assert isinstance(ready, Ready)
 
     def read(self, source: int, feed: Feed, pipeline: Pipeline, allow_empty: bool) -> None:
         """Send all records of one feed, and check that it is complete.
@@ -255,8 +260,8 @@ class Reader:
 
     def _acquire(self) -> int:
         """Return a free slab, waiting for the writer if there is none."""
-        while not self._refused and not (self._free and self._credits.empty()):
-            self._settle(self._credits.get())
+        while not self._refused and not (self._free and self._words.empty()):
+            self._settle(self._words.get())
         if self._refused:
             self._drain()
             self._take_back()
@@ -265,9 +270,10 @@ class Reader:
     def _drain(self) -> None:
         """Wait until the writer has dealt with all that was sent."""
         while self._sent:
-            self._settle(self._credits.get())
+            self._settle(self._words.get())
 
-    def _settle(self, credit: Credit) -> None:
+    def _settle(self, credit: Word) -> None:
+        assert isinstance(credit, Credit)
         sent = self._sent.popleft()
         self._stop = self._stop or credit.stop
         if credit.applied:

@@ -78,6 +78,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         dry_run=options["dry_run"],
         limit=options["limit"],
         allow_empty=options["allow_empty"],
+        wait_lock=options["wait_lock"],
     )
 
 
@@ -128,7 +129,7 @@ def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlE
     from etl.database import transaction
 
     try:
-        with transaction(plan.database, ledger.metadata) as connection:
+        with transaction(plan.database, ledger.SCHEMA) as connection:
             if report.run_id is None:  # the writer was stopped before it came so far
                 report.run_id = ledger.begin(connection, report)
             ledger.record(connection, report)

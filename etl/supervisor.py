@@ -104,6 +104,7 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) 
     from etl.source import errors_named, open_feed
 
     reader = Reader(slabs, tasks, credits, figures, plan.chunk_bytes)
+    reader.wait_until_ready()
     for number, source in enumerate(plan.sources):
         with errors_named(source), open_feed(source) as feed:
             reader.read(number, feed, plan.pipeline, plan.allow_empty)
@@ -113,7 +114,7 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) 
 def _work(plan: Plan, slabs: Slabs, tasks: Any, results: Any) -> None:
     from etl.worker import work
 
-    work(plan.pipeline, plan.selection, slabs, tasks, results, plan.on_error == "salvage")
+    work(plan, slabs, tasks, results)
 
 
 def _write(plan: Plan, report: RunReport, figures: Figures, results: Any, credits: Any) -> Written:

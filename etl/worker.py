@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from multiprocessing.queues import SimpleQueue
 
+from etl.columns import csv_of
 from etl.messages import Batch, Chunk, End, Opening, Oversize, Reject, Result, Task
 from etl.parser import ChunkParser, Parsed
-from etl.pipeline import Pipeline, Selection
+from etl.plan import Plan
 from etl.slabs import Slabs
 
 
-def work(
-    pipeline: Pipeline,
-    selection: Selection,
-    slabs: Slabs,
-    tasks: SimpleQueue[Task],
-    results: SimpleQueue[Result],
-    salvage: bool,
-) -> None:
+def work(plan: Plan, slabs: Slabs, tasks: SimpleQueue[Task], results: SimpleQueue[Result]) -> None:
     """Answer every chunk with a batch, until None comes."""
     opening: Opening | None = None
     parser: ChunkParser | None = None
@@ -25,7 +19,10 @@ def work(
         if isinstance(task, Opening):
             opening = task
             if parser is None:
-                parser = ChunkParser(pipeline, selection, task.layout, task.base, salvage)
+                parser = ChunkParser(
+                    plan.pipeline, plan.selection, task.layout, task.base,
+                    salvage=plan.on_error == "salvage", refuse_nul=plan.is_postgresql,
+                )  # fmt: skip
             else:
                 parser.open(task.layout, task.base)
         elif isinstance(task, End):
@@ -40,7 +37,8 @@ def work(
                     slab=task.slab,
                     exact=exact,
                     records=found.records,
-                    rows=found.rows,
+                    matched=len(found.rows),
+                    rows=csv_of(found.rows) if found.rows and plan.copies else found.rows,
                     rejects=found.rejects,
                     malformed=found.malformed,
                 )

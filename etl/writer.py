@@ -11,18 +11,20 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.queues import SimpleQueue
-from typing import Any
 
 from etl import ledger
 from etl.child import termination_held
-from etl.database import errors_named, is_missing, open_engine
+from etl.database import errors_named, is_missing, open_engine, writing
 from etl.errors import MalformedFeed, TooManyRejects
-from etl.messages import Batch, Credit, End, Reject, Result
-from etl.pipeline import Store, resolve
+from etl.lock import one_run
+from etl.messages import Batch, Credit, End, Ready, Reject, Result, Rows, Word
+from etl.pipeline import Statement, Store, resolve
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.rejects import RejectsFile
 from etl.report import RunReport, Written
+from etl.schema import prepare
+from etl.staging import loader_for
 
 
 class Writer:
@@ -33,18 +35,19 @@ class Writer:
         self._report = report
         self._figures = figures
         self._store: Store = resolve(plan.pipeline.store)
-        self._names = [column.name for column in self._store.staging.columns]
-        self._waiting: list[tuple[Any, ...]] = []
+        self._waiting: list[Rows] = []
+        self._waiting_rows = 0
         self._rejects: list[Reject] = []
         self._rejects_file: RejectsFile | None = None
         self._full = False
 
-    def run(self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]) -> Written:
+    def run(self, results: Sequence[SimpleQueue[Result]], words: SimpleQueue[Word]) -> Written:
         """Apply what the workers send until the feed is complete, then merge and commit.
 
         Raises:
             DatabaseError: the database or the disk refuses.
             DataError: the feed is malformed, or too much of it was rejected.
+            LockHeld: another run is at work.
         """
         with ExitStack() as stack:
             with errors_named("opening"):
@@ -53,10 +56,14 @@ class Writer:
                     engine = open_engine("sqlite://")
                 stack.callback(engine.dispose)
                 self._connection = stack.enter_context(engine.connect())
+                stack.enter_context(
+                    one_run(self._connection, self._plan.pipeline.name, self._plan.wait_lock)
+                )
                 self._prepare()
+            words.put(Ready())
             if self._plan.rejects_file is not None:
                 self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
-            end = self._receive(results, credits)
+            end = self._receive(results, words)
             if self._rejects_file is not None:
                 self._rejects_file.close()
             with errors_named("merging"), termination_held() as leave_if_asked:
@@ -67,20 +74,17 @@ class Writer:
         if not self._plan.dry_run:
             # The parent must know of the row if there is one: no end between the two.
             with termination_held():
-                with self._connection.begin():
-                    self._create_tables()
+                with writing(self._connection):
+                    prepare(self._connection, ledger.SCHEMA, self._store.schema)
                     self._report.run_id = ledger.begin(self._connection, self._report)
                 self._figures.run_id = self._report.run_id or 0
         with self._connection.begin():
             self._store.staging.create(self._connection, checkfirst=False)
-
-    def _create_tables(self) -> None:
-        ledger.metadata.create_all(self._connection)
-        self._store.metadata.create_all(self._connection)
+        self._loader = loader_for(self._connection, self._store.staging, self._plan.batch_rows)
 
     # Batches ---------------------------------------------------------------------------------------
 
-    def _receive(self, results: Sequence[SimpleQueue[Result]], credits: SimpleQueue[Credit]) -> End:
+    def _receive(self, results: Sequence[SimpleQueue[Result]], words: SimpleQueue[Word]) -> End:
         """Take every worker's results in turn; answer each with a credit."""
         sequence = 0
         refusing = False
@@ -93,7 +97,7 @@ class Writer:
             refusing = not result.exact and (refusing or result.malformed is not None)
             if not refusing and not self._full:
                 self._apply(result)
-            credits.put(Credit(result.slab, applied=not refusing, stop=self._full))
+            words.put(Credit(result.slab, applied=not refusing, stop=self._full))
 
     def _apply(self, batch: Batch) -> None:
         if batch.malformed is not None:
@@ -101,17 +105,20 @@ class Writer:
                 f"{self._source(batch)}: not well-formed JSON at byte {batch.malformed.offset:,}:"
                 f" {batch.malformed.reason}"
             )
-        rows = batch.rows
+        rows, matched = batch.rows, batch.matched
         limit = self._plan.limit
-        if limit is not None and self._report.matched + len(rows) >= limit:
-            rows = rows[: limit - self._report.matched]
+        if limit is not None and self._report.matched + matched >= limit:
+            matched = limit - self._report.matched
+            rows = rows[:matched]
             self._full = True
         self._report.records += batch.records
-        self._report.matched += len(rows)
+        self._report.matched += matched
         for reject in batch.rejects:
             self._reject(reject, batch)
-        self._waiting += rows
-        if len(self._waiting) >= self._plan.batch_rows:
+        if matched:
+            self._waiting.append(rows)
+            self._waiting_rows += matched
+        if self._waiting_rows >= self._loader.batch_rows:
             self._stage()
         self._figures.records = self._report.records
         self._figures.matched = self._report.matched
@@ -134,13 +141,8 @@ class Writer:
 
     def _stage(self) -> None:
         with errors_named("staging"), self._connection.begin():
-            for start in range(0, len(self._waiting), self._plan.batch_rows):
-                rows = self._waiting[start : start + self._plan.batch_rows]
-                self._connection.execute(
-                    self._store.staging.insert(),
-                    [dict(zip(self._names, row, strict=True)) for row in rows],
-                )
-        self._waiting.clear()
+            self._loader.load(self._waiting)
+        self._waiting, self._waiting_rows = [], 0
 
     # The end ---------------------------------------------------------------------------------------
 
@@ -148,16 +150,16 @@ class Writer:
         """Merge the staged rows in one transaction, together with the run's row."""
         if self._waiting:
             self._stage()
+        with self._connection.begin():
+            self._loader.finish()
         report = self._report
         report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
-        with self._connection.begin() as transaction:
+        with writing(self._connection) as transaction:
             if self._plan.dry_run:
-                self._create_tables()
+                prepare(self._connection, ledger.SCHEMA, self._store.schema)
                 report.run_id = ledger.begin(self._connection, report)
-            else:  # a write comes first, so that SQLite takes its lock before anything is read
-                ledger.record(self._connection, report)
             assert report.run_id is not None
-            for statement in self._store.merge(report.run_id, self._plan.selection):
+            for statement in self._steps(report.run_id):
                 leave_if_asked()
                 affected = self._connection.execute(statement.executable).rowcount
                 if statement.counts is not None:
@@ -178,3 +180,10 @@ class Writer:
         # Committed, and that must be told: a SIGTERM that came meanwhile comes too late.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return Written(report, columns, rows)
+
+    def _steps(self, run_id: int) -> list[Statement]:
+        """Return the merge, and the sweep where the whole feed was seen."""
+        steps = list(self._store.merge(run_id, self._plan.selection))
+        if self._plan.sweeps:
+            steps += self._store.sweep(run_id, self._plan.selection)
+        return steps

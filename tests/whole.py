@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from etl import supervisor
-from etl.pipeline import Selection
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
 from etl.report import RunReport
 from pipelines.deals.pipeline import PIPELINE
+from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS
 
 
@@ -33,7 +33,7 @@ def run(document: bytes, wanted: set[str], head_epoch: int, **settings: Any) -> 
         feed.write_bytes(document)
         plan = Plan(
             pipeline=PIPELINE,
-            selection=Selection(frozenset(wanted), head_epoch),
+            selection=Tracked(frozenset(wanted), head_epoch),
             sources=(str(feed),),
             database=f"sqlite:///{database}",
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,

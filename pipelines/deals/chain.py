@@ -14,18 +14,18 @@ MAINNET_GENESIS = datetime.fromtimestamp(1598306400, UTC)
 _ID_ADDRESS = re.compile(r"[ft]0(?:0|[1-9][0-9]{0,19})\Z")
 
 
-def time_of(epoch: int) -> datetime:
-    """Return the time at which an epoch of the main network begins.
+def time_of(epoch: int, genesis: datetime = MAINNET_GENESIS) -> datetime:
+    """Return the time at which an epoch begins.
 
     Raises:
         OverflowError: an epoch beyond the calendar.
     """
-    return MAINNET_GENESIS + epoch * EPOCH
+    return genesis + epoch * EPOCH
 
 
-def epoch_at(time: datetime) -> int:
-    """Return the main network's epoch at a time."""
-    return (time - MAINNET_GENESIS) // EPOCH
+def epoch_at(time: datetime, genesis: datetime = MAINNET_GENESIS) -> int:
+    """Return the epoch at a time."""
+    return (time - genesis) // EPOCH
 
 
 def id_address(text: str) -> str:

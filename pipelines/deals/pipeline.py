@@ -10,15 +10,16 @@ from typing import Any
 import click
 
 from etl.errors import ConfigurationError
-from etl.pipeline import Pipeline, Selection
+from etl.pipeline import Pipeline
 from pipelines.deals import DATABASE
 from pipelines.deals.chain import epoch_at, id_address, time_of
 from pipelines.deals.record import Deal, to_row
+from pipelines.deals.selection import Tracked
 
 PUBLIC_FEED = "https://marketdeals.s3.amazonaws.com/StateMarketDeals.json.zst"
 
 
-def select(options: Mapping[str, Any]) -> Selection:
+def select(options: Mapping[str, Any]) -> Tracked:
     """Return the wallets that were named, or else those of the table, and the head.
 
     Raises:
@@ -42,7 +43,7 @@ def select(options: Mapping[str, Any]) -> Selection:
     except (ValueError, OverflowError) as error:
         reason = error if isinstance(error, ValueError) else f"epoch {head} is beyond the calendar"
         raise ConfigurationError(str(reason)) from None
-    return Selection(wanted, head)
+    return Tracked(wanted, head)
 
 
 def _from_file(path: Path | None) -> list[str]:

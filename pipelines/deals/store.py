@@ -6,10 +6,10 @@ import sqlalchemy as sa
 
 from etl.database import errors_named, is_missing, open_engine
 from etl.pipeline import Store
-from pipelines.deals.merge import merge, overview
-from pipelines.deals.tables import metadata, staging, wallets
+from pipelines.deals.merge import merge, overview, sweep
+from pipelines.deals.tables import SCHEMA, staging, wallets
 
-STORE = Store(metadata=metadata, staging=staging, merge=merge, overview=overview)
+STORE = Store(schema=SCHEMA, staging=staging, merge=merge, sweep=sweep, overview=overview)
 
 
 def tracked_wallets(database: str) -> list[str]:

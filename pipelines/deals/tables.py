@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from etl.database import IDENTITY
+from etl.schema import Schema, rebuild
 
 metadata = sa.MetaData()
 
@@ -18,7 +19,7 @@ def _from_feed() -> list[sa.Column[object]]:
     return [
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("client_id", sa.Text, nullable=False),
-        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text),
         sa.Column("label", sa.Text),
         sa.Column("piece_cid", sa.Text),
         sa.Column("piece_size", sa.BigInteger),
@@ -26,8 +27,8 @@ def _from_feed() -> list[sa.Column[object]]:
         sa.Column("price", _amount),
         sa.Column("provider_collateral", _amount),
         sa.Column("client_collateral", _amount),
-        sa.Column("start_epoch", sa.BigInteger, nullable=False),
-        sa.Column("end_epoch", sa.BigInteger, nullable=False),
+        sa.Column("start_epoch", sa.BigInteger),
+        sa.Column("end_epoch", sa.BigInteger),
         sa.Column("sector_number", sa.BigInteger),
         sa.Column("sector_start_epoch", sa.BigInteger),
         sa.Column("last_updated_epoch", sa.BigInteger),
@@ -45,11 +46,14 @@ deals = sa.Table(
     *_from_feed(),
     sa.Column("proposal_id", sa.Text),
     sa.Column("last_verified_at", _time),
-    sa.Column("created_at", _time, nullable=False),
-    sa.Column("updated_at", _time, nullable=False),
+    sa.Column("created_at", _time, nullable=False, server_default=sa.func.current_timestamp()),
+    sa.Column("updated_at", _time, nullable=False, server_default=sa.func.current_timestamp()),
     sa.Column("run_id", sa.BigInteger),
 )
-"""Deals by local id; `deal_id`, the one on chain, is null until it is known."""
+"""Deals by local id; `deal_id`, the one on chain, is null until it is known.
+
+Whoever makes proposals may insert them here, with what they know of them.
+"""
 
 changes = sa.Table(
     "deal_state_changes",
@@ -71,10 +75,32 @@ wallets = sa.Table(
 )
 """The tracked wallets: ID address, and the robust address if that is how it was given."""
 
+addresses = sa.Table(
+    "wallet_addresses",
+    metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False),
+)
+"""The ID addresses that the chain has told of robust ones, tracked or not: they never change."""
+
+
+def _let_others_insert(connection: sa.Connection) -> None:
+    """Bring version 1 to 2: proposals may lack what is not agreed yet, and times come by themselves."""
+    if connection.dialect.name == "sqlite":
+        rebuild(connection, metadata)
+        return
+    for name in ("provider", "start_epoch", "end_epoch"):
+        connection.exec_driver_sql(f"ALTER TABLE deals ALTER COLUMN {name} DROP NOT NULL")
+    for name in ("created_at", "updated_at"):
+        connection.exec_driver_sql(f"ALTER TABLE deals ALTER COLUMN {name} SET DEFAULT CURRENT_TIMESTAMP")
+
+
+SCHEMA = Schema("deals", metadata, steps=(_let_others_insert,))
+
 staging = sa.Table(
     "staging_deals",
     sa.MetaData(),
-    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("deal_id", sa.BigInteger, nullable=False),
     *_from_feed(),
     prefixes=["TEMPORARY"],

@@ -45,7 +45,7 @@ def list_(database: str) -> None:
 
     from pipelines.deals import tables
 
-    with _opened(database, must_exist=True) as connection:
+    with _opened(database, writes=False, must_exist=True) as connection:
         for row in connection.execute(sa.select(tables.wallets).order_by(tables.wallets.c.id)):
             click.echo(row.id if row.address is None else f"{row.id} {row.address}")
 
@@ -67,9 +67,9 @@ def remove(database: str, addresses: tuple[str, ...]) -> None:
     click.echo(f"{gone} removed", err=True)
 
 
-def _opened(database: str, must_exist: bool = False) -> Any:
+def _opened(database: str, writes: bool = True, must_exist: bool = False) -> Any:
     """Return a context of one transaction on a database that has the pipeline's tables."""
     from etl.database import transaction
-    from pipelines.deals.tables import metadata
+    from pipelines.deals.tables import SCHEMA
 
-    return transaction(database, metadata, must_exist)
+    return transaction(database, SCHEMA, writes=writes, must_exist=must_exist)

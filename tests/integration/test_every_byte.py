@@ -16,12 +16,12 @@ import pytest
 from etl.errors import DataError, EtlError, MalformedFeed
 from etl.messages import Chunk, Credit, End, Opening, Oversize, Task
 from etl.parser import ChunkParser
-from etl.pipeline import Selection
 from etl.progress import Figures
 from etl.reader import Reader
 from etl.slabs import Slabs
 from etl.source import Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE
+from pipelines.deals.selection import Tracked
 from tests.acceptance.feeds import (
     HEAD,
     OTHER,
@@ -35,7 +35,7 @@ from tests.acceptance.feeds import (
     zstd,
 )
 
-SELECTION = Selection(frozenset(OURS), HEAD)
+SELECTION = Tracked(frozenset(OURS), HEAD)
 PAIRS = [("1", deal(Label='a"}\\,é')), ("2", deal(OTHER, PieceCID=None))]
 
 

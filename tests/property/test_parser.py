@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from etl.document import learn
 from etl.framing import Container, Layout, Scanner
 from etl.parser import ChunkParser, Parsed
-from etl.pipeline import Selection
 from pipelines.deals.pipeline import PIPELINE
+from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
 from tests.documents import WANTED, Document, documents
 from tests.reference import expected
 
 HEAD = 500
-SELECTION = Selection(frozenset(WANTED), HEAD)
+SELECTION = Tracked(frozenset(WANTED), HEAD)
 NAMES = [column.name for column in staging.columns]
 MEMBERS = tuple(field.encode_name for field in msgspec.structs.fields(PIPELINE.record))
 
