@@ -70,7 +70,7 @@ def _printable(text: str) -> str:
 def _protocol(text: str) -> int:
     """Return an address's protocol; raise what is wrong with it."""
     if not text:
-        raise ValueError("not an address")
+        raise ValueError("there is no address")
     if len(text) > _LONGEST:
         raise ValueError(f"too long for an address ({len(text):,} characters)")
     if text[0] not in NETWORKS:

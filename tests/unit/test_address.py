@@ -41,7 +41,7 @@ def test_a_good_address_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "(empty): not an address"),
+        ("", "(empty): there is no address"),
         ("f", "f: ends after the network"),
         ("x01000", "x01000: unknown network “x” (f is the main network, t a test network)"),
         ("F01000", "F01000: unknown network “F” (f is the main network, t a test network)"),
