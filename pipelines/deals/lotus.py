@@ -1,0 +1,227 @@
+"""A Lotus node, asked by JSON-RPC 2.0 over HTTP.
+
+Methods and shapes are those of Lotus's API v1 (and v0: they agree in these). The node's words are shown to
+users, so they are made one printable line; the token is taken out of whatever is said.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable
+from etl.source import CONNECT_SECONDS, READ_SECONDS, RawStream, redacted
+from pipelines.deals.address import Address, parse
+from pipelines.deals.record import Int64
+
+REPLY_LIMIT = 16 << 20
+"""How long a reply may be, in bytes; a stream of deals is not read here."""
+
+_REDIRECTS = 5
+_SAID_LIMIT = 500
+_LAST_SECOND = 253402300799
+"""The end of year 9999, where Python's calendar ends."""
+
+_EXAMPLE = "such as http://127.0.0.1:1234/rpc/v1"
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, section 2.1
+_MULTIADDR = re.compile(r"(?:.*:)?/(?:ip4|ip6|dns|dns4|dns6)/")
+
+T = TypeVar("T")
+E = TypeVar("E", bound=EtlError)
+
+
+class _Error(msgspec.Struct):
+    """JSON-RPC 2.0, section 5.1."""
+
+    code: Int64
+    message: str
+
+
+class _Reply(msgspec.Struct):
+    """The result is left as it is: beside an error it may be anything."""
+
+    error: _Error | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Block(msgspec.Struct, rename="pascal"):
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=_LAST_SECOND)]
+
+
+class _Genesis(msgspec.Struct, rename="pascal"):
+    blocks: Annotated[list[_Block], msgspec.Meta(min_length=1)]
+
+
+class _Head(msgspec.Struct, rename="pascal"):
+    height: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Lotus:
+    """A node; every question is a request of its own.
+
+    Whatever is asked may raise:
+        ReplyError: the node answers with an error.
+        MalformedFeed: it answers with something else than was asked for.
+        SourceUnavailable: it cannot be reached, breaks off, or refuses the token.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        """Prepare to ask; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: not an http(s) URL, or no token can look like that.
+        """
+        self._url = _checked(url)
+        self._headers = _headers(token)
+        self._token = token
+
+    def head(self) -> int:
+        """Return the epoch of the chain's head, as the node sees it."""
+        return self._ask("Filecoin.ChainHead", [], _Head).height
+
+    def genesis(self) -> datetime:
+        """Return the time of epoch 0 of the node's network."""
+        genesis = self._ask("Filecoin.ChainGetGenesis", [], _Genesis)
+        return datetime.fromtimestamp(genesis.blocks[0].timestamp, UTC)
+
+    def id_of(self, address: Address) -> str:
+        """Return the ID address by which the state at the node's head knows an address.
+
+        Raises:
+            ConfigurationError: the node is of another network than the address.
+        """
+        method = "Filecoin.StateLookupID"
+        text = self._ask(method, [address.text, None], str)
+        try:
+            found = parse(text)
+        except ValueError:
+            found = None
+        if found is None or not found.is_id:
+            raise self._error(MalformedFeed, method, "the result is not an ID address")
+        if found.network != address.network:
+            raise self._error(
+                ConfigurationError, method,
+                f"the node is of another network than {address.text}, and knows it as {text}",
+            )  # fmt: skip
+        return text
+
+    def _ask(self, method: str, params: list[str | None], kind: type[T]) -> T:
+        """Return a method's result."""
+        status, body = self._post(method, params)
+        if status in (401, 403):
+            why = "the token was refused" if self._token else "the node wants a token, and none was given"
+            raise self._error(SourceUnavailable, method, f"{why} (HTTP status {status})")
+        if status == 200 and len(body) > REPLY_LIMIT:
+            raise self._error(MalformedFeed, method, f"the reply is longer than {REPLY_LIMIT:,} bytes")
+        try:
+            # Lotus reports errors of the protocol, such as an unknown method, with status 400 or 500.
+            reply = msgspec.json.decode(body, type=_Reply)
+            if reply.error is not None:
+                said = f"error {reply.error.code}: {reply.error.message}"
+                raise self._error(ReplyError, method, said)
+            if status == 200:
+                return msgspec.json.decode(reply.result, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if status == 200:
+                raise self._error(MalformedFeed, method, f"not the reply expected: {error}") from None
+        raise self._error(SourceUnavailable, method, f"HTTP status {status}")
+
+    def _post(self, method: str, params: list[str | None]) -> tuple[int, bytes]:
+        """Return the status and the body, of which no more is read than shows that it is too long."""
+        import urllib3
+
+        retries = urllib3.Retry(connect=3, read=0, redirect=False, status=0, other=0, backoff_factor=0.2)
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+        url, body = self._url, _body(method, params)
+        try:
+            with urllib3.PoolManager(timeout=timeout, retries=retries) as pool:
+                for _ in range(1 + _REDIRECTS):
+                    response = pool.request(
+                        "POST", url, body=body, headers=self._headers,
+                        redirect=False, preload_content=False, decode_content=False,
+                    )  # fmt: skip
+                    with closing(response):
+                        location = response.get_redirect_location()
+                        if not location:
+                            return response.status, _bounded(response)
+                    url = self._redirected(method, urljoin(url, location))
+        except (urllib3.exceptions.HTTPError, ValueError) as error:  # the latter of a redirect's URL
+            raise self._error(SourceUnavailable, method, _reason(error)) from None
+        raise self._error(SourceUnavailable, method, f"more than {_REDIRECTS} redirects")
+
+    def _redirected(self, method: str, url: str) -> str:
+        """Return where a redirect leads, unless the token would be told to another server."""
+        if self._token and urlsplit(url)[:2] != urlsplit(self._url)[:2]:
+            text = f"redirected to {redacted(url)}, where the token is not sent unless it is named itself"
+            raise self._error(SourceUnavailable, method, text)
+        return url
+
+    def _error(self, kind: type[E], method: str, text: str) -> E:
+        """Return an error that names node and method: one line, � for what cannot be printed."""
+        line = " ".join(f"{redacted(self._url)}: {method}: {text}".split())
+        if self._token:
+            line = line.replace(self._token, "(token)")
+        line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        return kind(line if len(line) <= _SAID_LIMIT else f"{line[:_SAID_LIMIT]}…")
+
+
+def deals_request(url: str, token: str | None) -> tuple[str, dict[str, str], bytes]:
+    """Return the URL, headers and body of the request whose reply holds all deals at the node's head.
+
+    Raises:
+        ConfigurationError: not an http(s) URL, or no token can look like that.
+    """
+    return _checked(url), _headers(token), _body("Filecoin.StateMarketDeals", [None])
+
+
+def _checked(url: str) -> str:
+    """Return a URL that can be asked; what is none is not shown, for Lotus writes TOKEN:MULTIADDR too."""
+    if _MULTIADDR.match(url):
+        raise ConfigurationError(f"the Lotus API is given as a multiaddr; give its URL, {_EXAMPLE}")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if good and url.isascii() and url.isprintable() and " " not in url:
+        return url
+    raise ConfigurationError(f"the Lotus API is not given as an http(s) URL, {_EXAMPLE}")
+
+
+def _headers(token: str | None) -> dict[str, str]:
+    headers = {
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "User-Agent": "sluice-etl",
+    }
+    if token:
+        if not _TOKEN.fullmatch(token):
+            raise ConfigurationError("the Lotus token holds blanks or other characters that no token has")
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _body(method: str, params: list[str | None]) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+
+
+def _bounded(response: RawStream) -> bytes:
+    """Return a body to its end, or to a little more than a reply may have."""
+    body = bytearray()
+    while len(body) <= REPLY_LIMIT and (more := response.read(1 << 16)):
+        body += more
+    return bytes(body)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a request failed, without the URLs that urllib3 puts into its messages."""
+    cause = getattr(error, "reason", None) or error
+    cause = next((part for part in cause.args if isinstance(part, Exception)), cause)
+    text = str(cause).rpartition(": ")[2]
+    kind = type(cause).__name__
+    return kind if "/" in text else text if text.startswith(kind) else f"{kind}: {text}"
