@@ -101,11 +101,12 @@ def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> 
 
 def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) -> None:
     from etl.reader import Reader
-    from etl.source import errors_named, open_feed
+    from etl.source import Source, errors_named, open_feed
 
     reader = Reader(slabs, tasks, credits, figures, plan.chunk_bytes)
-    for number, source in enumerate(plan.sources):
+    for number, source in enumerate(map(Source, plan.sources)):
         with errors_named(source), open_feed(source) as feed:
+            assert feed is not None  # nothing was known of it
             reader.read(number, feed, plan.pipeline, plan.allow_empty)
     reader.finish()
 
