@@ -95,11 +95,12 @@ def pipelines() -> None:
 def inspect(source: str, name: str | None) -> None:
     """Show what the first bytes of a feed tell: compression, shape, where the records are."""
     from etl.explain import describe, show
+    from etl.origin import Source
 
     name = name or pipeline.only()
     if name not in pipeline.names():
         raise click.BadParameter(f"one of {', '.join(pipeline.names())}", param_hint="--pipeline")
-    show(describe(source, pipeline.load(name)))
+    show(describe(Source(source), pipeline.load(name)))
 
 
 @cli.command()

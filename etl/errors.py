@@ -11,7 +11,8 @@
     ├── ProcessDied            70   a child was killed or failed inside
     ├── DatabaseError          74   the database or the disk refused
     ├── LockHeld               75   another run is at work
-    └── ConfigurationError     78   settings that contradict each other or are missing
+    ├── ConfigurationError     78   settings that contradict each other or are missing
+    └── Stopped         130, 143   a signal came
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
 sysexits(3). Messages are one line, name the source, say where (a byte
@@ -21,6 +22,7 @@ feed and no secrets.
 
 from __future__ import annotations
 
+import signal
 import traceback
 from pathlib import Path
 
@@ -89,6 +91,14 @@ class ConfigurationError(EtlError):
     """Settings contradict each other, or one that is needed is missing."""
 
     exit_status = 78
+
+
+class Stopped(EtlError):
+    """A signal ended the run; nothing was committed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}, nothing was committed")
+        self.exit_status = 128 + number
 
 
 def unexpected(process: str, error: Exception) -> ProcessDied:

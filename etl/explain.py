@@ -9,10 +9,10 @@ from etl.framing import Layout
 from etl.pipeline import Pipeline
 from etl.plan import Plan
 from etl.predicate import literals
-from etl.source import errors_named, open_feed, redacted
+from etl.source import Source, errors_named, open_feed
 
 
-def describe(source: str, pipeline: Pipeline) -> list[tuple[str, str]]:
+def describe(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
     """Return what the first bytes of a feed show.
 
     Raises:
@@ -22,8 +22,9 @@ def describe(source: str, pipeline: Pipeline) -> list[tuple[str, str]]:
     from etl.reader import inspect
 
     with errors_named(source), open_feed(source) as feed:
+        assert feed is not None  # nothing was known of it
         lines = [
-            ("source", redacted(source)),
+            ("source", source.shown),
             ("compression", feed.codec or "none"),
             ("size", f"{feed.size:,} bytes" if feed.size is not None else "unknown"),
         ]

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from etl.database import IDENTITY
 from etl.messages import Reject
+from etl.origin import Version
+from etl.plan import Plan
 from etl.report import RunReport
 from etl.schema import Schema
 
@@ -46,6 +48,19 @@ runs = sa.Table(
     sa.Column("peak_memory_bytes", sa.BigInteger, nullable=False),
 )
 
+versions = sa.Table(
+    "etl_sources",
+    metadata,
+    sa.Column("pipeline", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("etag", sa.Text),
+    sa.Column("last_modified", sa.Text),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("run_id", sa.ForeignKey(runs.c.run_id), nullable=False),
+)
+"""What the server of a feed said of it when a run last saw the whole of it, and what was asked of it."""
+
 rejects = sa.Table(
     "etl_rejects",
     metadata,
@@ -72,7 +87,7 @@ def record(connection: sa.Connection, report: RunReport) -> None:
     """Bring the run's row up to the report; never that of a run that was committed."""
     values = dataclasses.asdict(report)
     del values["run_id"]
-    unfinished = sa.and_(runs.c.run_id == report.run_id, runs.c.status != "succeeded")
+    unfinished = sa.and_(runs.c.run_id == report.run_id, runs.c.status == "failed")
     connection.execute(runs.update().where(unfinished).values(values))
 
 
@@ -87,6 +102,26 @@ def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) 
             for sequence, reject in enumerate(found)
         ]  # fmt: skip
         connection.execute(rejects.insert(), rows)
+
+
+def known_version(connection: sa.Connection, plan: Plan) -> Version | None:
+    """Return the version of the feed that a run with the same wishes has seen the whole of, if any."""
+    seen = sa.and_(_feed_of(plan), versions.c.fingerprint == plan.fingerprint)
+    query = sa.select(versions.c.etag, versions.c.last_modified, versions.c.size).where(seen)
+    row = connection.execute(query).first()
+    return Version(*row) if row else None
+
+
+def remember_version(connection: sa.Connection, plan: Plan, version: Version, run_id: int) -> None:
+    """Note what a run has seen the whole of."""
+    connection.execute(sa.delete(versions).where(_feed_of(plan)))
+    row = {"pipeline": plan.pipeline.name, "source": plan.shown_sources[0], "run_id": run_id}
+    row |= {"fingerprint": plan.fingerprint} | dataclasses.asdict(version)
+    connection.execute(sa.insert(versions).values(row))
+
+
+def _feed_of(plan: Plan) -> sa.ColumnElement[bool]:
+    return sa.and_(versions.c.pipeline == plan.pipeline.name, versions.c.source == plan.shown_sources[0])
 
 
 def run_at_work(connection: sa.Connection, pipeline: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from etl.framing import Layout
+from etl.origin import Version
 
 
 class Opening(NamedTuple):
@@ -55,6 +56,10 @@ class End(NamedTuple):
     bytes_decoded: int
     limited: bool
     """Cut short by `--limit`, so not the whole feed."""
+    version: Version | None
+    """What the server says of the feed's state."""
+    modified: bool
+    """The feed is another than the one that was known; if not, nothing was read."""
 
 
 class Reject(NamedTuple):
@@ -95,6 +100,9 @@ class Batch(NamedTuple):
 
 class Ready(NamedTuple):
     """The writer's first word: it holds the lock, and the feeds may be opened."""
+
+    known: Version | None
+    """The feed's state at the last complete run, if the same again would change nothing."""
 
 
 class Credit(NamedTuple):

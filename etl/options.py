@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ import click
 
 from etl.errors import ConfigurationError
 from etl.pipeline import describe
+from etl.service import Duration
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
@@ -59,7 +61,8 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         click.option(
             "--source", "sources", multiple=True, metavar="URI", default=(pipeline.default_source,),
             envvar=["ETL_SOURCE", *pipeline.source_variables], show_default=True,
-            help="The feed: a path, - (standard input), or an http(s) URL; repeatable.",
+            help=f"The feed: {', '.join(['a path', '- (standard input)', *pipeline.named_sources])}"
+            " or an http(s) URL; repeatable.",
         ),
         _database_option(pipeline.default_database),
         *pipeline.options,
@@ -88,6 +91,17 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         click.option("--limit", type=click.IntRange(min=1), help="Stop after so many matches."),
         click.option("--allow-empty", is_flag=True, help="A feed with no records is no error."),
         click.option("--wait-lock", is_flag=True, help="If another run is at work, wait for its end."),
+        click.option(
+            "--force", is_flag=True, help="Read the feed even if its server says that it has not changed.",
+        ),
+        click.option(
+            "--interval", type=Duration(), metavar="TIME",
+            help="Run again and again, each so long after the last one's start (1h, 90s), until stopped.",
+        ),
+        click.option(
+            "--stale-after", type=Duration(), metavar="TIME", default=pipeline.stale_after,
+            show_default=_spelled(pipeline.stale_after), help="Warn of a feed that is older.",
+        ),
         click.option("--explain", is_flag=True, help="Print how the run would go, and stop."),
         click.option(
             "--progress/--no-progress", default=None, help="A progress bar.  [default: on a terminal]",
@@ -105,6 +119,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         click.option("--chunk-bytes", type=click.IntRange(1), hidden=True),
         click.option("--record-bytes", type=click.IntRange(4096), hidden=True),
     ]  # fmt: skip
+
+
+def _spelled(length: timedelta) -> str:
+    return f"{length / timedelta(hours=1):g}h"
 
 
 def _read_config(

@@ -16,10 +16,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from etl.origin import Source
 
 if TYPE_CHECKING:
     import click
@@ -36,6 +39,11 @@ class Selection:
     """Values of the member that is tested."""
     head_epoch: int | None
     """The feed's own time at which states are derived, where it has one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is equal where the same would be selected from the same feed."""
+        return " ".join(sorted(self.wanted))
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,10 @@ class Pipeline:
     default_source: str
     source_variables: tuple[str, ...]
     """Environment variables that name the source, besides ETL_SOURCE."""
+    named_sources: Mapping[str, Callable[[Mapping[str, Any]], Source]]
+    """What `--source` may be besides a URI: from all the options to where that is."""
+    stale_after: timedelta
+    """How old a feed may be before there is a warning."""
     default_database: str
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+from etl.origin import Source
 from etl.pipeline import Pipeline, Selection
-from etl.source import redacted
 
 MEBIBYTE = 1 << 20
 
@@ -24,7 +26,7 @@ class Plan:
 
     pipeline: Pipeline
     selection: Selection
-    sources: tuple[str, ...]
+    sources: tuple[Source, ...]
     database: str = field(repr=False)
     workers: int
     slabs: int
@@ -39,6 +41,8 @@ class Plan:
     limit: int | None = None
     allow_empty: bool = False
     wait_lock: bool = False
+    force: bool = False
+    stale_after: timedelta | None = None
 
     @property
     def is_postgresql(self) -> bool:
@@ -57,6 +61,17 @@ class Plan:
         return self.limit is None and self.on_error != "salvage"
 
     @property
+    def may_skip(self) -> bool:
+        """Whether a feed that has not changed needs not be read again."""
+        return self.sweeps and len(self.sources) == 1 and not (self.force or self.dry_run)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what is asked of which feed."""
+        asked = [self.selection.fingerprint, *(source.uri for source in self.sources)]
+        return hashlib.sha256("\n".join(asked).encode()).hexdigest()
+
+    @property
     def shown_sources(self) -> list[str]:
         """The sources as they may be shown: without credentials and queries."""
-        return [redacted(source) for source in self.sources]
+        return [source.shown for source in self.sources]

@@ -21,6 +21,7 @@ from etl.document import HEAD_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
 from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Ready, Task, Word
+from etl.origin import Version
 from etl.pipeline import Pipeline
 from etl.progress import Figures
 from etl.slabs import Slabs
@@ -63,10 +64,11 @@ class Reader:
         """Their compressed length."""
         self._stop = False
 
-    def wait_until_ready(self) -> None:
-        """Wait for the writer, which may have to wait for another run."""
+    def wait_until_ready(self) -> Version | None:
+        """Wait for the writer, which may have to wait for another run; return what it knows of the feed."""
         ready = self._words.get()
         assert isinstance(ready, Ready)
+        return ready.known
 
     def read(self, source: int, feed: Feed, pipeline: Pipeline, allow_empty: bool) -> None:
         """Send all records of one feed, and check that it is complete.
@@ -98,9 +100,9 @@ class Reader:
         self._base += self._offset
         self._read_before += feed.bytes_read
 
-    def finish(self) -> None:
-        """Tell the workers and the writer that everything was sent."""
-        end = End(self._sequence, self._read_before, self._base, self._stop)
+    def finish(self, version: Version | None = None, modified: bool = True) -> None:
+        """Tell the workers and the writer that everything was sent, or (not `modified`) need not be."""
+        end = End(self._sequence, self._read_before, self._base, self._stop, version, modified)
         self._tasks[self._sequence % len(self._tasks)].put(end)
         for queue in self._tasks:
             queue.put(None)

@@ -15,10 +15,12 @@ from typing import Any
 import click
 
 from etl.errors import ConfigurationError, DatabaseError, EtlError
+from etl.origin import Source
 from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
 from etl.progress import Figures, ProgressBar, ProgressLog
-from etl.report import RunReport
+from etl.report import RunReport, Written
+from etl.service import serve, stoppable
 from etl.show import table
 from etl.source import MAGIC_BYTES, compression
 
@@ -26,30 +28,37 @@ logger = logging.getLogger(__name__)
 
 
 def run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
-    """Carry out one run as the options say; the report goes to standard output.
+    """Carry out a run as the options say, or one after the other; reports go to standard output.
 
     Raises:
         EtlError: the run failed; its row in the ledger says so too.
     """
-    started_at = datetime.now(UTC)
-    plan = make_plan(pipeline, options)
-    if options["explain"]:
-        from etl.explain import explain
+    with stoppable():
+        if options["explain"]:
+            from etl.explain import explain
 
-        explain(plan)
-        return
-    report = RunReport(
-        None, pipeline.name, " ".join(plan.shown_sources), "failed", None, started_at,
-        head_epoch=plan.selection.head_epoch,
-    )  # fmt: skip
+            explain(make_plan(pipeline, options))
+        elif options["interval"] is not None:
+            serve(lambda: _run(pipeline, options), options["interval"])
+        else:
+            _run(pipeline, options)
+
+
+def _run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
+    sources = [_source(pipeline, uri, options) for uri in options["sources"]]
+    shown = " ".join(source.shown for source in sources)
+    report = RunReport(None, pipeline.name, shown, "failed", None, datetime.now(UTC))
     figures = Figures()
     try:
-        _carry_out(plan, report, figures, options)
+        plan = make_plan(pipeline, options)
+        report.head_epoch = plan.selection.head_epoch
+        written = _carry_out(plan, report, figures, options)
     except EtlError as error:
-        _record_failure(plan, report, figures, error)
+        _record_failure(options, report, figures, error)
         if options["as_json"]:
             _print_json(report)
         raise
+    _tell(written, options)
 
 
 def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
@@ -58,14 +67,16 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     Raises:
         ConfigurationError: settings that cannot be used.
         DatabaseError: the database is needed to settle them, and refuses.
+        EtlError: whoever else is asked to settle them.
     """
+    sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
-    workers = options["workers"] or _workers(options["sources"])
+    workers = options["workers"] or _workers(sources)
     return Plan(
         pipeline=pipeline,
         selection=selection,
-        sources=tuple(options["sources"]),
+        sources=sources,
         database=options["database"],
         workers=workers,
         slabs=2 * workers + 4,
@@ -79,17 +90,24 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         limit=options["limit"],
         allow_empty=options["allow_empty"],
         wait_lock=options["wait_lock"],
+        force=options["force"],
+        stale_after=options["stale_after"],
     )
 
 
-def _workers(sources: tuple[str, ...]) -> int:
+def _source(pipeline: Pipeline, uri: str, options: Mapping[str, Any]) -> Source:
+    named = pipeline.named_sources.get(uri)
+    return Source(uri) if named is None else named(options)
+
+
+def _workers(sources: tuple[Source, ...]) -> int:
     """Return one worker a core; decompression takes a core for itself, plain files hardly any."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if all(map(_is_plain_file, sources)) else max(1, cores - 1)
 
 
-def _is_plain_file(source: str) -> bool:
-    path = Path(source)
+def _is_plain_file(source: Source) -> bool:
+    path = Path(source.uri)
     try:
         if not path.is_file():  # what is read of a pipe is gone
             return False
@@ -99,22 +117,18 @@ def _is_plain_file(source: str) -> bool:
         return False
 
 
-def _carry_out(plan: Plan, report: RunReport, figures: Figures, options: Mapping[str, Any]) -> None:
+def _carry_out(plan: Plan, report: RunReport, figures: Figures, options: Mapping[str, Any]) -> Written:
     from etl import supervisor
 
     wanted = options["progress"]
     bar = wanted if wanted is not None else sys.stderr.isatty() and not options["quiet"]
     progress = ProgressBar(figures) if bar else ProgressLog(figures)
-    written = supervisor.run(plan, report, figures, progress)
-    if options["as_json"]:
-        _print_json(written.report)
-    elif written.overview:
-        click.echo(table(written.columns, written.overview))
-    if not options["quiet"]:
-        click.echo(_summary(written.report, plan), err=True)
+    return supervisor.run(plan, report, figures, progress)
 
 
-def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlError) -> None:
+def _record_failure(
+    options: Mapping[str, Any], report: RunReport, figures: Figures, error: EtlError
+) -> None:
     """Bring the run's row up to date, or add it; the children are gone by now."""
     report.run_id = figures.run_id or None
     report.records, report.matched = figures.records, figures.matched
@@ -123,13 +137,13 @@ def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlE
     report.peak_memory_bytes = figures.peak_memory_bytes
     report.finish("failed", error.message)
     unreachable = isinstance(error, DatabaseError | ConfigurationError) and report.run_id is None
-    if plan.dry_run or unreachable:
+    if options["dry_run"] or unreachable:
         return
     from etl import ledger
     from etl.database import transaction
 
     try:
-        with transaction(plan.database, ledger.SCHEMA) as connection:
+        with transaction(options["database"], ledger.SCHEMA) as connection:
             if report.run_id is None:  # the writer was stopped before it came so far
                 report.run_id = ledger.begin(connection, report)
             ledger.record(connection, report)
@@ -138,16 +152,33 @@ def _record_failure(plan: Plan, report: RunReport, figures: Figures, error: EtlE
             logger.warning("%s", second.message)
 
 
+# What is shown ---------------------------------------------------------------------------------------
+
+
+def _tell(written: Written, options: Mapping[str, Any]) -> None:
+    if options["as_json"]:
+        _print_json(written.report)
+    elif written.overview:
+        click.echo(table(written.columns, written.overview))
+    summary = _summary(written.report)
+    if options["interval"] is not None:
+        logger.info("%s", summary)
+    elif not options["quiet"]:
+        click.echo(f"dry run: {summary}" if options["dry_run"] else summary, err=True)
+
+
 def _print_json(report: RunReport) -> None:
     click.echo(json.dumps(dataclasses.asdict(report), default=datetime.isoformat))
 
 
-def _summary(report: RunReport, plan: Plan) -> str:
+def _summary(report: RunReport) -> str:
+    if report.status == "not_modified":
+        return "the feed has not changed since it was read last: nothing to do (--force reads it again)"
     rate = report.bytes_decoded / 1e6 / max(report.seconds or 0, 0.001)
     rejected = f", {report.rejected:,} rejected (see “etl rejects”)" if report.rejected else ""
     return (
-        f"{'dry run: ' if plan.dry_run else ''}{report.matched:,} of {report.records:,} records matched:"
+        f"{report.matched:,} of {report.records:,} records matched:"
         f" {report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged,"
-        f" {report.duplicates:,} duplicates{rejected};"
+        f" {report.duplicates:,} duplicates{rejected}; {report.expired:,} expired by time;"
         f" {report.seconds:.1f} s, {rate:,.0f} MB/s, {report.peak_memory_bytes / 1e6:,.0f} MB of memory"
     )

@@ -2,23 +2,27 @@
 
 Compression is told by magic bytes, never by name. Decompression is pyarrow's `CompressedInputStream`:
 it raises on a stream that is cut short, on a bad checksum and on junk after the end, and it reads files
-of several frames and zstd windows up to 128 MiB (`--long=27`). Over HTTP the body must have the length
-that was announced.
+of several frames and zstd windows up to 128 MiB (`--long=27`). What comes over HTTP is `etl.http`'s.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
 
 from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
+from etl.origin import PATIENT, Patience, Source, Version, redacted
+
+__all__ = ["Counted", "Feed", "Source", "Version", "compression", "errors_named", "open_feed", "redacted"]
 
 _MAGIC = (
     (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), "zstd"),  # RFC 8878, 3.1
@@ -28,8 +32,7 @@ _MAGIC = (
 )
 MAGIC_BYTES = 4
 
-CONNECT_SECONDS = 30
-READ_SECONDS = 60
+logger = logging.getLogger(__name__)
 
 
 def compression(head: bytes) -> str | None:
@@ -40,20 +43,8 @@ def compression(head: bytes) -> str | None:
     return None
 
 
-def redacted(uri: str) -> str:
-    """Return a URI fit to be shown: without user, password, query and fragment."""
-    if "://" not in uri:
-        return uri
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return "(not a URL)"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
-
-
 @contextmanager
-def errors_named(uri: str) -> Iterator[None]:
+def errors_named(source: Source) -> Iterator[None]:
     """Put the source's name before what went wrong with it.
 
     Raises:
@@ -62,7 +53,7 @@ def errors_named(uri: str) -> Iterator[None]:
     try:
         yield
     except (DataError, SourceUnavailable) as error:
-        raise type(error)(f"{redacted(uri)}: {error.message}") from None
+        raise type(error)(f"{source.shown}: {error.message}") from None
 
 
 class RawStream(Protocol):
@@ -117,13 +108,25 @@ def _unavailable() -> Iterator[None]:
         raise SourceUnavailable(error.strerror or str(error)) from None
 
 
+def warn_if_stale(version: Version, after: timedelta | None) -> None:
+    """Log it if a feed was last changed longer ago than it should be."""
+    modified_at = version.modified_at
+    if after is not None and modified_at is not None and (age := datetime.now(UTC) - modified_at) > after:
+        hours = age / timedelta(hours=1)
+        logger.warning("the feed is stale: last changed %.1f hours ago, at %s", hours, modified_at)
+
+
 class Feed:
     """An open source: decompressed bytes, in order, and how far it has come."""
 
-    def __init__(self, raw: Counted, codec: str | None, size: int | None) -> None:
+    def __init__(
+        self, raw: Counted, codec: str | None, size: int | None, version: Version | None = None
+    ) -> None:
         self.codec = codec
         self.size = size
         """Compressed bytes in all, where that is known."""
+        self.version = version
+        """What a web server says of the feed's state."""
         self._raw = raw
         self._returned = b""
         self._position = 0
@@ -181,23 +184,37 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
+class _Raw(NamedTuple):
+    stream: RawStream
+    size: int | None
+    version: Version | None = None
+
+
 @contextmanager
-def open_feed(uri: str) -> Iterator[Feed]:
+def open_feed(
+    source: Source, known: Version | None = None, patience: Patience = PATIENT
+) -> Iterator[Feed | None]:
     """Open a path, `-` for standard input, or an http(s) URL.
+
+    Yields None if the server says that the feed still is in the version `known`.
 
     Raises:
         SourceUnavailable: it cannot be opened.
     """
-    with _open_raw(uri) as (stream, size):
+    with _open_raw(source, known, patience) as raw:
+        if raw is None:
+            yield None
+            return
         head = b""
         with _unavailable():
-            while len(head) < MAGIC_BYTES and (more := stream.read(MAGIC_BYTES - len(head))):
+            while len(head) < MAGIC_BYTES and (more := raw.stream.read(MAGIC_BYTES - len(head))):
                 head += more
-        yield Feed(Counted(stream, head), compression(head), size)
+        yield Feed(Counted(raw.stream, head), compression(head), raw.size, raw.version)
 
 
 @contextmanager
-def _open_raw(uri: str) -> Iterator[tuple[RawStream, int | None]]:
+def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iterator[_Raw | None]:
+    uri = source.uri
     try:
         scheme = urlsplit(uri).scheme if "://" in uri else ""
     except ValueError:
@@ -206,72 +223,18 @@ def _open_raw(uri: str) -> Iterator[tuple[RawStream, int | None]]:
         if sys.__stdin__ is None:  # closed from the start: its number may be anything by now
             raise SourceUnavailable("standard input is closed")
         with open(0, "rb", buffering=0, closefd=False) as stream:  # a forked child's sys.stdin is shut
-            yield stream, None
+            yield _Raw(stream, None)
     elif scheme in ("http", "https"):
-        with _open_http(uri) as opened:
-            yield opened
+        from etl.http import open_http
+
+        with open_http(source, known, patience) as body:
+            yield None if body is None else _Raw(body, body.version.size, body.version)
     elif scheme in ("", "file"):
         path = Path(unquote(urlsplit(uri).path) if scheme else uri)
         with _unavailable():
             stream = path.open("rb", buffering=0)
         with stream:
             status = os.fstat(stream.fileno())
-            yield stream, status.st_size or None
+            yield _Raw(stream, status.st_size or None)
     else:
         raise SourceUnavailable(f"no way to read {scheme}:// sources")
-
-
-class _Body:
-    """An HTTP response's body; ends only where it was announced to end."""
-
-    def __init__(self, response: object, size: int | None) -> None:
-        self._response = response
-        self._size = size
-        self._received = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        import urllib3
-
-        try:
-            data: bytes = self._response.read(size)  # type: ignore[attr-defined]
-        except urllib3.exceptions.IncompleteRead:
-            data = b""
-        except urllib3.exceptions.HTTPError as error:
-            raise SourceUnavailable(
-                f"the transfer broke after {self._received:,} bytes: {type(error).__name__}"
-            ) from None
-        self._received += len(data)
-        if not data and self._size is not None and self._received < self._size:
-            raise TruncatedFeed(f"the transfer ended after {self._received:,} of {self._size:,} bytes")
-        return data
-
-
-@contextmanager
-def _open_http(url: str) -> Iterator[tuple[RawStream, int | None]]:
-    import urllib3
-
-    retries = urllib3.Retry(connect=3, read=0, redirect=5, status=0, other=0, backoff_factor=0.2)
-    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-    with urllib3.PoolManager(timeout=timeout, retries=retries) as pool:
-        try:
-            response = pool.request(
-                "GET", url, preload_content=False, decode_content=False,
-                headers={"Accept-Encoding": "identity", "User-Agent": "sluice-etl"},
-            )  # fmt: skip
-        except urllib3.exceptions.HTTPError as error:
-            raise SourceUnavailable(_http_reason(error)) from None
-        try:
-            if response.status != 200:
-                raise SourceUnavailable(f"HTTP status {response.status} {response.reason}")
-            length = response.headers.get("Content-Length", "")
-            size = int(length) if length.isdigit() else None
-            yield _Body(response, size), size
-        finally:
-            response.close()
-
-
-def _http_reason(error: Exception) -> str:
-    """Return why a request failed, without the URL that urllib3 puts into its messages."""
-    cause = getattr(error, "reason", None) or error
-    text = str(cause).rpartition(": ")[2]
-    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from etl.child import Failed, Finished, run_child
-from etl.errors import EtlError, ProcessDied
+from etl.errors import EtlError, ProcessDied, Stopped
 from etl.memory import proportional_bytes
 from etl.plan import Plan
 from etl.progress import Figures
@@ -41,14 +41,6 @@ GRACE_SECONDS = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 logger = logging.getLogger(__name__)
-
-
-class Stopped(EtlError):
-    """A signal ended the run; nothing was committed."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}, nothing was committed")
-        self.exit_status = 128 + number
 
 
 class Progress(Protocol):
@@ -101,14 +93,21 @@ def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> 
 
 def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) -> None:
     from etl.reader import Reader
-    from etl.source import errors_named, open_feed
+    from etl.source import errors_named, open_feed, warn_if_stale
 
     reader = Reader(slabs, tasks, credits, figures, plan.chunk_bytes)
-    reader.wait_until_ready()
+    known = reader.wait_until_ready()
+    version = None
     for number, source in enumerate(plan.sources):
-        with errors_named(source), open_feed(source) as feed:
+        with errors_named(source), open_feed(source, known) as feed:
+            version = known if feed is None else feed.version
+            if version is not None:
+                warn_if_stale(version, plan.stale_after)
+            if feed is None:
+                reader.finish(version, modified=False)
+                return
             reader.read(number, feed, plan.pipeline, plan.allow_empty)
-    reader.finish()
+    reader.finish(version)
 
 
 def _work(plan: Plan, slabs: Slabs, tasks: Any, results: Any) -> None:

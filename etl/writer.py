@@ -18,6 +18,7 @@ from etl.database import errors_named, is_missing, open_engine, writing
 from etl.errors import MalformedFeed, TooManyRejects
 from etl.lock import one_run
 from etl.messages import Batch, Credit, End, Ready, Reject, Result, Rows, Word
+from etl.origin import Version
 from etl.pipeline import Statement, Store, resolve
 from etl.plan import Plan
 from etl.progress import Figures
@@ -40,6 +41,7 @@ class Writer:
         self._rejects: list[Reject] = []
         self._rejects_file: RejectsFile | None = None
         self._full = False
+        self._known: Version | None = None
 
     def run(self, results: Sequence[SimpleQueue[Result]], words: SimpleQueue[Word]) -> Written:
         """Apply what the workers send until the feed is complete, then merge and commit.
@@ -60,14 +62,14 @@ class Writer:
                     one_run(self._connection, self._plan.pipeline.name, self._plan.wait_lock)
                 )
                 self._prepare()
-            words.put(Ready())
+            words.put(Ready(self._known))
             if self._plan.rejects_file is not None:
                 self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
             end = self._receive(results, words)
             if self._rejects_file is not None:
                 self._rejects_file.close()
             with errors_named("merging"), termination_held() as leave_if_asked:
-                return self._merge(end, leave_if_asked)
+                return self._merge(end, leave_if_asked) if end.modified else self._skip()
 
     def _prepare(self) -> None:
         """Create what is missing, and the run's row, so that even a killed run is on record."""
@@ -77,6 +79,8 @@ class Writer:
                 with writing(self._connection):
                     prepare(self._connection, ledger.SCHEMA, self._store.schema)
                     self._report.run_id = ledger.begin(self._connection, self._report)
+                    if self._plan.may_skip:
+                        self._known = ledger.known_version(self._connection, self._plan)
                 self._figures.run_id = self._report.run_id or 0
         with self._connection.begin():
             self._store.staging.create(self._connection, checkfirst=False)
@@ -146,6 +150,13 @@ class Writer:
 
     # The end ---------------------------------------------------------------------------------------
 
+    def _skip(self) -> Written:
+        """Note in the run's row that there was nothing to do."""
+        self._report.finish("not_modified")
+        with writing(self._connection):
+            ledger.record(self._connection, self._report)
+        return Written(self._report, (), [])
+
     def _merge(self, end: End, leave_if_asked: Callable[[], None]) -> Written:
         """Merge the staged rows in one transaction, together with the run's row."""
         if self._waiting:
@@ -169,6 +180,8 @@ class Writer:
             report.finish("succeeded")
             ledger.record_rejects(self._connection, report.run_id, self._rejects)
             ledger.record(self._connection, report)
+            if self._plan.sweeps and end.version is not None and len(self._plan.sources) == 1:
+                ledger.remember_version(self._connection, self._plan, end.version, report.run_id)
             overview = self._connection.execute(self._store.overview(self._plan.selection))
             # Plain strings: the parent would import SQLAlchemy to receive its kind.
             columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from etl import supervisor
+from etl.origin import Source
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
 from etl.report import RunReport
@@ -34,7 +35,7 @@ def run(document: bytes, wanted: set[str], head_epoch: int, **settings: Any) -> 
         plan = Plan(
             pipeline=PIPELINE,
             selection=Tracked(frozenset(wanted), head_epoch),
-            sources=(str(feed),),
+            sources=(Source(str(feed)),),
             database=f"sqlite:///{database}",
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,
         )

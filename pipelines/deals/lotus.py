@@ -10,19 +10,19 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable
-from etl.source import CONNECT_SECONDS, READ_SECONDS, RawStream, redacted
+from etl.origin import redacted
+from etl.source import RawStream
 from pipelines.deals.address import Address, parse
 from pipelines.deals.record import Int64
 
 REPLY_LIMIT = 16 << 20
 """How long a reply may be, in bytes; a stream of deals is not read here."""
 
-_REDIRECTS = 5
 _SAID_LIMIT = 500
 _LAST_SECOND = 253402300799
 """The end of year 9999, where Python's calendar ends."""
@@ -133,33 +133,18 @@ class Lotus:
 
     def _post(self, method: str, params: list[str | None]) -> tuple[int, bytes]:
         """Return the status and the body, of which no more is read than shows that it is too long."""
-        import urllib3
+        from etl.http import connected
 
-        retries = urllib3.Retry(connect=3, read=0, redirect=False, status=0, other=0, backoff_factor=0.2)
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        url, body = self._url, _body(method, params)
         try:
-            with urllib3.PoolManager(timeout=timeout, retries=retries) as pool:
-                for _ in range(1 + _REDIRECTS):
-                    response = pool.request(
-                        "POST", url, body=body, headers=self._headers,
-                        redirect=False, preload_content=False, decode_content=False,
-                    )  # fmt: skip
-                    with closing(response):
-                        location = response.get_redirect_location()
-                        if not location:
-                            return response.status, _bounded(response)
-                    url = self._redirected(method, urljoin(url, location))
-        except (urllib3.exceptions.HTTPError, ValueError) as error:  # the latter of a redirect's URL
-            raise self._error(SourceUnavailable, method, _reason(error)) from None
-        raise self._error(SourceUnavailable, method, f"more than {_REDIRECTS} redirects")
-
-    def _redirected(self, method: str, url: str) -> str:
-        """Return where a redirect leads, unless the token would be told to another server."""
-        if self._token and urlsplit(url)[:2] != urlsplit(self._url)[:2]:
-            text = f"redirected to {redacted(url)}, where the token is not sent unless it is named itself"
-            raise self._error(SourceUnavailable, method, text)
-        return url
+            with connected() as pool:
+                response = pool.request(
+                    "POST", self._url, body=_body(method, params), headers=self._headers,
+                    preload_content=False, decode_content=False,
+                )  # fmt: skip
+                with closing(response):
+                    return response.status, _bounded(response)
+        except SourceUnavailable as error:
+            raise self._error(SourceUnavailable, method, error.message) from None
 
     def _error(self, kind: type[E], method: str, text: str) -> E:
         """Return an error that names node and method: one line, � for what cannot be printed."""
@@ -216,12 +201,3 @@ def _bounded(response: RawStream) -> bytes:
     while len(body) <= REPLY_LIMIT and (more := response.read(1 << 16)):
         body += more
     return bytes(body)
-
-
-def _reason(error: Exception) -> str:
-    """Return why a request failed, without the URLs that urllib3 puts into its messages."""
-    cause = getattr(error, "reason", None) or error
-    cause = next((part for part in cause.args if isinstance(part, Exception)), cause)
-    text = str(cause).rpartition(": ")[2]
-    kind = type(cause).__name__
-    return kind if "/" in text else text if text.startswith(kind) else f"{kind}: {text}"

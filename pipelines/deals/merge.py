@@ -36,7 +36,7 @@ def merge(run_id: int, selection: Selection) -> list[Statement]:
     step = _Step(run_id, selection)
     return [
         *step.remember_addresses(),
-        Statement(sa.DDL("CREATE INDEX staging_deal_ids ON staging_deals (deal_id)")),
+        Statement(sa.text("CREATE INDEX staging_deal_ids ON staging_deals (deal_id)")),
         Statement(_drop_duplicates(), counts="duplicates"),
         Statement(step.adopt_proposals()),
         Statement(step.note_changes()),

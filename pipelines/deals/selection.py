@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from etl.errors import ConfigurationError
+from etl.origin import Source
 from etl.pipeline import Selection
-from pipelines.deals.chain import MAINNET_GENESIS, time_of
+from pipelines.deals.address import Address, parse
+from pipelines.deals.chain import MAINNET_GENESIS, epoch_at, time_of
+
+if TYPE_CHECKING:
+    from pipelines.deals.lotus import Lotus
+
+LOOKUPS = 8
+"""How many addresses to ask a node for at a time."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +30,8 @@ class Tracked(Selection):
 
     head_epoch: int
     genesis: datetime = MAINNET_GENESIS
+    named: bool = False
+    """The head was named: another one asks for something else, where time alone does not."""
     resolved: tuple[tuple[str, str], ...] = ()
     """Robust addresses that were looked up for this run, with their ID addresses."""
 
@@ -22,3 +39,168 @@ class Tracked(Selection):
     def head_time(self) -> datetime:
         """When the head's epoch began."""
         return time_of(self.head_epoch, self.genesis)
+
+    @property
+    def fingerprint(self) -> str:
+        """The wallets, and the head if that was named."""
+        return f"{super().fingerprint} {self.head_epoch if self.named else ''}"
+
+
+def select(options: Mapping[str, Any]) -> Tracked:
+    """Return the wallets that were named, or else those of the table, and the head.
+
+    Raises:
+        ConfigurationError: no wallet at all, or one that is no address.
+        DatabaseError: the table cannot be read.
+        EtlError: the Lotus node does not answer what it is asked.
+    """
+    named = [*options["client"], *_from_file(options["clients_file"])]
+    if not named:
+        named = _from_table(options["database"])
+    if not named:
+        raise ConfigurationError(
+            "no wallets to track: name them with --client or --clients-file,"
+            " or add them with “etl wallets add”"
+        )
+    addresses = parsed(named)
+    node = node_of(options)
+    known, resolved = ids_of(addresses, options["database"], node)
+    head, genesis = options["head_epoch"], MAINNET_GENESIS
+    if node is not None:
+        genesis = node.genesis()
+        head = node.head() if head is None else head
+    elif head is None:
+        head = epoch_at(datetime.now(UTC))
+    selection = Tracked(
+        frozenset(known.values()), head, genesis, options["head_epoch"] is not None, tuple(resolved.items())
+    )
+    try:
+        _ = selection.head_time
+    except OverflowError:
+        raise ConfigurationError(f"epoch {head} is beyond the calendar") from None
+    return selection
+
+
+def parsed(texts: Iterable[str]) -> list[Address]:
+    """Return the addresses of wallets, all on one network.
+
+    Raises:
+        ConfigurationError: one is no address, with the reason; or they are of two networks.
+    """
+    try:
+        addresses = [parse(text) for text in dict.fromkeys(texts)]
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    by_network = {address.network: address.text for address in addresses}
+    if len(by_network) > 1:
+        raise ConfigurationError(
+            f"{by_network['f']} is an address of the main network and {by_network['t']} of a test network:"
+            " a feed has only one"
+        )
+    return addresses
+
+
+def ids_of(
+    addresses: Sequence[Address], database: str, node: Lotus | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return every address's ID address, and which of them were looked up for that at a `Lotus` node.
+
+    Raises:
+        ConfigurationError: there is a robust address that is not known, and no node to ask.
+        EtlError: the node does not answer.
+    """
+    known = {address.text: address.text for address in addresses if address.is_id}
+    robust = [address for address in addresses if not address.is_id]
+    if not robust:
+        return known, {}
+    from pipelines.deals.store import known_addresses
+
+    remembered = known_addresses(database)
+    known |= {a.text: remembered[a.text] for a in robust if a.text in remembered}
+    unknown = [address for address in robust if address.text not in remembered]
+    if not unknown:
+        return known, {}
+    if node is None:
+        raise ConfigurationError(
+            f"{unknown[0].text} is a robust address: name a Lotus node to look it up with (--lotus-api),"
+            " or give the wallet's ID address"
+        )
+    with ThreadPoolExecutor(LOOKUPS) as pool:  # they are gone before a process is forked
+        found = dict(zip((a.text for a in unknown), pool.map(node.id_of, unknown), strict=True))
+    return known | found, found
+
+
+def node_of(options: Mapping[str, Any]) -> Lotus | None:
+    """Return the `Lotus` node that was named, if any; it is imported only then."""
+    if not options["lotus_api"]:
+        return None
+    from pipelines.deals.lotus import Lotus
+
+    return Lotus(options["lotus_api"], options["lotus_token"])
+
+
+def deals_of_node(options: Mapping[str, Any]) -> Source:
+    """Return the node that was named as the source of all deals.
+
+    Raises:
+        ConfigurationError: none was named.
+    """
+    if not options["lotus_api"]:
+        raise ConfigurationError("the source lotus needs --lotus-api")
+    from pipelines.deals.lotus import deals_request
+
+    return Source(*deals_request(options["lotus_api"], options["lotus_token"]))
+
+
+def _from_file(path: Path | None) -> list[str]:
+    """Return the addresses in a file: one a line; blank lines and what follows `#` do not count."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(f"{path}: {reason}") from None
+    return [text for line in lines if (text := line.partition("#")[0].strip())]
+
+
+def _from_table(database: str) -> list[str]:
+    from pipelines.deals.store import tracked_wallets
+
+    return tracked_wallets(database)
+
+
+LOTUS_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--lotus-api",
+        metavar="URL",
+        envvar=["ETL_LOTUS_API", "LOTUS_API"],
+        help="A Lotus node: the head and robust addresses are asked of it.",
+    ),
+    click.option(
+        "--lotus-token",
+        metavar="TOKEN",
+        envvar=["ETL_LOTUS_TOKEN", "LOTUS_TOKEN"],
+        help="Its token; better in the environment, which others do not see.",
+    ),
+)
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--client",
+        multiple=True,
+        metavar="ADDRESS",
+        help="A wallet to track; repeatable.  [default: the table wallets]",
+    ),
+    click.option(
+        "--clients-file",
+        type=click.Path(path_type=Path),
+        help="A file of wallets, one a line.",
+    ),
+    *LOTUS_OPTIONS,
+    click.option(
+        "--head-epoch",
+        type=click.IntRange(min=0),
+        help="The epoch at which states are derived.  [default: the Lotus node's, or by the clock]",
+    ),
+)

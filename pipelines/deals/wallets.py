@@ -7,6 +7,9 @@ from typing import Any
 import click
 
 from etl.options import database_options
+from pipelines.deals.selection import LOTUS_OPTIONS
+
+_lotus_api, _lotus_token = LOTUS_OPTIONS
 
 
 @click.group()
@@ -16,25 +19,31 @@ def wallets() -> None:
 
 @wallets.command()
 @database_options("deals")
+@_lotus_api
+@_lotus_token
 @click.argument("addresses", nargs=-1, required=True)
-def add(database: str, addresses: tuple[str, ...]) -> None:
-    """Track wallets, by their ID addresses (f0...)."""
+def add(database: str, addresses: tuple[str, ...], **options: Any) -> None:
+    """Track wallets, by their ID addresses (f0...) or, with a Lotus node to ask, robust ones."""
     import sqlalchemy as sa
 
-    from etl.errors import ConfigurationError
     from pipelines.deals import tables
-    from pipelines.deals.chain import id_address
+    from pipelines.deals.selection import ids_of, node_of, parsed
 
-    try:
-        wanted = list(dict.fromkeys(map(id_address, addresses)))
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+    table = tables.wallets
+    ids, _ = ids_of(parsed(addresses), database, node_of(options))
+    robust = {id_address: text for text, id_address in ids.items() if text != id_address}
     with _opened(database) as connection:
-        known = set(connection.execute(sa.select(tables.wallets.c.id)).scalars())
-        new = [address for address in wanted if address not in known]
+        known = {row.id: row.address for row in connection.execute(sa.select(table))}
+        parsed([*known, *ids.values()])  # all of one network
+        new = [address for address in dict.fromkeys(ids.values()) if address not in known]
         if new:
-            connection.execute(tables.wallets.insert(), [{"id": address} for address in new])
-    click.echo(f"{len(new)} added, {len(wanted) - len(new)} already there", err=True)
+            rows = [{"id": address, "address": robust.get(address)} for address in new]
+            connection.execute(table.insert(), rows)
+        for address in robust.keys() & {id_address for id_address, text in known.items() if text is None}:
+            connection.execute(
+                sa.update(table).where(table.c.id == address).values(address=robust[address])
+            )
+    click.echo(f"{len(new)} added, {len(set(ids.values())) - len(new)} already there", err=True)
 
 
 @wallets.command("list")

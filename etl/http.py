@@ -1,0 +1,376 @@
+"""Feeds over HTTP: the whole of one version, however often the transfer breaks, or an error.
+
+A transfer that breaks is resumed from the byte where it broke, if the server named its version in a way
+that stands for the very bytes. Whatever answers must prove that it is of that version; nothing is ever
+spliced. Secrets stay where they were meant to go: not to another host, not from TLS into the clear, not
+into messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError, IncompleteRead, InvalidHeader, LocationValueError
+from urllib3.util import Url, parse_url
+
+from etl.errors import EtlError, SourceUnavailable, TruncatedFeed
+from etl.origin import PATIENT, Patience, Source, Version, read_date
+
+CONNECT_SECONDS = 30
+READ_SECONDS = PATIENT.read_seconds
+RETRY_AFTER_SECONDS = 10
+"""How long a server may make us wait, at the most."""
+
+REDIRECTS = 5
+
+BLOCK_BYTES = 1 << 16
+
+_LATER = frozenset({429, 502, 503, 504})
+"""Statuses that may be others the next time."""
+
+_FOR_ANYONE = re.compile("Accept(-Encoding)?|Content-Type|If-.*|Range|User-Agent", re.IGNORECASE)
+"""Headers that may follow a redirect to another host; others may be secret."""
+
+_STRONG_AFTER = timedelta(seconds=60)
+"""How old a version is when its time, in whole seconds, is no other version's (RFC 9110, 8.8.2.2)."""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", re.IGNORECASE)
+
+logger = logging.getLogger(__name__)
+
+
+# Requests --------------------------------------------------------------------------------------------
+
+
+class _Retries(Retry):
+    """Retries that a server can put off only so far."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Return for how many seconds the server wants to be left alone."""
+        try:
+            seconds = super().get_retry_after(response)
+        except InvalidHeader:
+            return None
+        return None if seconds is None else min(seconds, RETRY_AFTER_SECONDS)
+
+
+# What was sent is not sent again, unless it was a GET and the server said that it has not dealt with it.
+_RETRIES = _Retries(
+    connect=3, status=3, read=0, redirect=0, other=0,
+    status_forcelist=_LATER, raise_on_status=False, backoff_factor=0.2,
+)  # fmt: skip
+_ONCE = _Retries(0, raise_on_status=False)
+
+
+class _Connections(PoolManager):
+    """Connections that give no secret away: neither to another host, nor in the clear."""
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **settings: Any
+    ) -> BaseHTTPResponse:
+        """Send a request; follow up to 5 redirects.
+
+        Raises:
+            SourceUnavailable: a redirect that must not be followed.
+        """
+        headers = _merged(settings.pop("headers", None) or self.headers)
+        credentials = parse_url(url).auth
+        if credentials is not None and "Authorization" not in headers:
+            headers["Authorization"] = _basic(credentials)
+        for _ in range(REDIRECTS + 1):
+            response = self._send(method, url, headers=headers, **settings)
+            location = redirect and response.get_redirect_location()
+            if not location:
+                return response
+            response.close()
+            here, there = parse_url(url), _redirected(url, location)
+            if (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
+                headers = _merged({k: v for k, v in headers.items() if _FOR_ANYONE.fullmatch(k)})
+            if response.status == 303:  # RFC 9110, 15.4.4
+                method, settings["body"] = "GET", None
+                headers.pop("Content-Type", None)
+            url = there.url
+        raise SourceUnavailable(f"more than {REDIRECTS} redirects")
+
+    def _send(self, method: str, url: str, **settings: Any) -> BaseHTTPResponse:
+        try:
+            return super().urlopen(method, url, redirect=False, **settings)
+        except HTTPError:
+            raise
+        except ValueError:  # whose text holds the header
+            raise SourceUnavailable("a header has characters that cannot be sent") from None
+
+
+def _merged(*parts: Mapping[str, str]) -> HTTPHeaderDict:
+    """Return headers of which the later ones hold, however they are spelled."""
+    headers = HTTPHeaderDict()
+    for part in parts:
+        for name, value in part.items():
+            headers[name] = value
+    return headers
+
+
+def _basic(credentials: str) -> str:
+    user, _, password = credentials.partition(":")
+    return "Basic " + b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+
+
+def _redirected(url: str, location: str) -> Url:
+    try:
+        there = parse_url(urljoin(url, location))
+    except ValueError:
+        raise SourceUnavailable("a redirect to what is not a URL") from None
+    if there.scheme not in ("http", "https"):
+        raise SourceUnavailable("a redirect to what is not on the web")
+    if parse_url(url).scheme == "https" and there.scheme == "http":
+        raise SourceUnavailable("refused to be redirected from https to http")
+    return there._replace(auth=None)
+
+
+@contextmanager
+def connected(read_seconds: float = READ_SECONDS) -> Iterator[PoolManager]:
+    """Yield what sends requests by the rules of this module; a POST is never sent twice.
+
+    Raises:
+        SourceUnavailable: a request failed.
+    """
+    timeout = Timeout(connect=CONNECT_SECONDS, read=read_seconds)
+    pool = _Connections(timeout=timeout, retries=_RETRIES, cert_reqs="CERT_REQUIRED")
+    with pool:
+        try:
+            yield pool
+        except LocationValueError:
+            raise SourceUnavailable("not a URL") from None
+        except HTTPError as error:
+            raise SourceUnavailable(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return why a request failed, without the URL that urllib3 puts into its messages."""
+    cause = getattr(error, "reason", None) or error
+    text = str(cause).rpartition(": ")[2]
+    return f"{type(cause).__name__}: {text[:200]}" if text else type(cause).__name__
+
+
+def _status(response: BaseHTTPResponse) -> str:
+    return f"HTTP status {response.status} {response.reason}"
+
+
+def _ask(
+    pool: PoolManager, source: Source, conditions: Mapping[str, str], retries: Retry = _RETRIES
+) -> BaseHTTPResponse:
+    """Send the request for a source, and return the response with its body unread."""
+    ours = {"User-Agent": "sluice-etl"}
+    if source.body is not None:
+        ours["Content-Type"] = "application/json"
+    headers = _merged(ours, source.headers, {"Accept-Encoding": "identity"}, conditions)
+    return pool.request(
+        "GET" if source.body is None else "POST", source.uri, body=source.body, headers=headers,
+        retries=retries, preload_content=False, decode_content=False,
+    )  # fmt: skip
+
+
+# Bodies ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_http(source: Source, known: Version | None, patience: Patience) -> Iterator[Body | None]:
+    """Open an http(s) URL; yield None if the feed still is in the version `known`.
+
+    Raises:
+        SourceUnavailable: there is no such feed, or it cannot be had.
+    """
+    if source.body is not None:
+        known = None
+    conditions = _conditions(known)
+    with connected(patience.read_seconds) as pool:
+        ask = partial(_ask, pool, source)
+        response = ask(conditions)
+        body = Body(response, ask, source, patience)
+        try:
+            unchanged = response.status == 304 and bool(conditions)
+            if response.status != 200 and not unchanged:
+                raise SourceUnavailable(_status(response))
+            # Not every server heeds conditions.
+            unchanged = unchanged or (known is not None and known.same_as(body.version))
+            yield None if unchanged else body
+        finally:
+            body.close()
+
+
+def _conditions(known: Version | None) -> dict[str, str]:
+    """Return the headers that ask for a feed only if it is another than the one known."""
+    if known is None:
+        return {}
+    named = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+    return {name: value for name, value in named.items() if value}
+
+
+def _version(response: BaseHTTPResponse, size: int | None) -> Version:
+    return Version(response.headers.get("ETag"), response.headers.get("Last-Modified"), size)
+
+
+def _validator(version: Version, response: BaseHTTPResponse) -> str | None:
+    """Return what an If-Range may hold: it must stand for the very bytes (RFC 9110, 13.1.5)."""
+    if version.etag:
+        return version.strong_etag
+    modified_at, sent_at = version.modified_at, read_date(response.headers.get("Date"))
+    if modified_at is None or sent_at is None or sent_at - modified_at < _STRONG_AFTER:
+        return None
+    return version.last_modified
+
+
+class Body:
+    """A feed as its server sends it, over as many responses as it takes."""
+
+    def __init__(
+        self,
+        response: BaseHTTPResponse,
+        ask: Callable[..., BaseHTTPResponse],
+        source: Source,
+        patience: Patience,
+    ) -> None:
+        """Read on from a response to the first request; `ask` sends others."""
+        self.version = _version(response, response.length_remaining)
+        self._validator = _validator(self.version, response) if source.body is None else None
+        self._response = response
+        self._ask = ask
+        self._shown = source.shown
+        self._patience = patience
+        self._position = 0
+        self._end = self.version.size
+        """Where the present response ends, where that is known."""
+        self._repeated = 0
+        """How much is still to come of what was read before."""
+        self._resumptions = 0
+        self._fruitless = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes; none at the end.
+
+        Raises:
+            TruncatedFeed: the transfer ended early, and cannot be resumed.
+            SourceUnavailable: it broke and cannot be resumed, or the feed changed.
+        """
+        while True:
+            try:
+                data = self._receive(size if size > 0 else BLOCK_BYTES)
+            except EtlError as broken:
+                self._resume(broken)
+                continue
+            fresh = data[self._repeated :]
+            self._repeated -= len(data) - len(fresh)
+            self._position += len(fresh)
+            if self._end is not None and self._position > self._end:
+                raise SourceUnavailable(f"the server sent more than the {self._end:,} bytes announced")
+            if fresh:
+                self._fruitless = 0
+            if fresh or not data:
+                return fresh
+
+    def _receive(self, size: int) -> bytes:
+        try:
+            # One recv() straight into what is returned: as cheap as http.client's readinto(), and cheaper
+            # than read(), which loses what it holds when the transfer breaks.
+            data = self._response.read1(size)
+        except IncompleteRead:
+            data = b""
+        except HTTPError as error:
+            raise SourceUnavailable(self._broke(type(error).__name__)) from None
+        if not data and (self._repeated or self._position < (self.version.size or 0)):
+            raise TruncatedFeed(f"the transfer ended after {self._so_far}")
+        return data
+
+    @property
+    def _so_far(self) -> str:
+        size = self.version.size
+        return f"{self._position:,} bytes" if size is None else f"{self._position:,} of {size:,} bytes"
+
+    def _broke(self, why: str) -> str:
+        return f"the transfer broke after {self._so_far}: {why}"
+
+    # Resuming --------------------------------------------------------------------------------------
+
+    def _resume(self, broken: EtlError) -> None:
+        """Have the next response go on where the last one broke off.
+
+        Raises:
+            EtlError: `broken`, if there is no means to resume it.
+            SourceUnavailable: it was tried long enough, or the feed changed.
+        """
+        if self._validator is None:
+            raise broken
+        reason, patience = broken.message, self._patience
+        while self._fruitless < patience.attempts and self._resumptions < patience.resumptions:
+            self._response.close()
+            logger.warning("%s: %s; resuming", self._shown, reason)
+            time.sleep(min(patience.pause_seconds * 2**self._fruitless, patience.longest_pause_seconds))
+            self._fruitless += 1
+            self._resumptions += 1
+            failure = self._ask_for_the_rest(self._validator)
+            if failure is None:
+                return
+            reason = self._broke(failure)
+        raise SourceUnavailable(f"{reason}; given up after {self._resumptions} attempts to resume")
+
+    def _ask_for_the_rest(self, validator: str) -> str | None:
+        """Send one request and take its response up; return why it has to be sent again."""
+        rest = {"Range": f"bytes={self._position}-", "If-Range": validator}
+        try:
+            self._response = self._ask(rest, _ONCE)
+        except HTTPError as error:
+            return _reason(error)
+        if self._response.status in _LATER:
+            _ONCE.sleep_for_retry(self._response)
+            return _status(self._response)
+        if self._response.status == 206:
+            self._take_part()
+        elif self._response.status == 200:
+            self._take_whole()
+        elif self._response.status == 416:
+            raise self._changed(_status(self._response))
+        else:
+            raise SourceUnavailable(self._broke(_status(self._response)))
+        return None
+
+    def _take_part(self) -> None:
+        """Go on with a response to a range request, if it is that range, of the same feed."""
+        match = _CONTENT_RANGE.fullmatch(self._response.headers.get("Content-Range", ""))
+        if match is None:
+            raise SourceUnavailable(self._broke("the server does not say where it resumes"))
+        first, last, total = map(int, match.groups())
+        if self.version.differs_from(_version(self._response, total)):
+            raise self._changed()
+        announced = self._response.length_remaining
+        if first != self._position or last >= total or announced not in (None, last + 1 - first):
+            raise SourceUnavailable(self._broke("the server resumes at another byte than asked"))
+        self.version = replace(self.version, size=total)
+        self._end, self._repeated = last + 1, 0
+
+    def _take_whole(self) -> None:
+        """Go on with a response that starts anew, if it has the same bytes to pass over."""
+        version = _version(self._response, self._response.length_remaining)
+        if self.version.differs_from(version):
+            raise self._changed()
+        if version.strong_etag is None:
+            raise SourceUnavailable(self._broke("the server cannot resume it"))
+        self._end, self._repeated = self.version.size, self._position
+
+    def _changed(self, how: str = "") -> SourceUnavailable:
+        text = f"the feed changed during the transfer, after {self._position:,} bytes"
+        return SourceUnavailable(f"{text}: {how}" if how else text)
