@@ -94,10 +94,11 @@ class ConfigurationError(EtlError):
 
 
 class Stopped(EtlError):
-    """A signal ended the run; nothing was committed."""
+    """A signal ended the command."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}, nothing was committed")
+    def __init__(self, number: int, when: str = "nothing was committed") -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}, {when}")
+        self.number = number
         self.exit_status = 128 + number
 
 

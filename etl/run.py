@@ -179,6 +179,6 @@ def _summary(report: RunReport) -> str:
     return (
         f"{report.matched:,} of {report.records:,} records matched:"
         f" {report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged,"
-        f" {report.duplicates:,} duplicates{rejected}; {report.expired:,} expired by time;"
+        f" {report.duplicates:,} duplicates{rejected}; {report.expired:,} expired;"
         f" {report.seconds:.1f} s, {rate:,.0f} MB/s, {report.peak_memory_bytes / 1e6:,.0f} MB of memory"
     )

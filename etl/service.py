@@ -93,4 +93,7 @@ def serve(one_round: Callable[[], None], interval: timedelta) -> None:
         due += (1 + passed) * seconds
         wait = max(0.0, due - time.monotonic())
         logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
-        time.sleep(wait)
+        try:
+            time.sleep(wait)
+        except Stopped as stopped:
+            raise Stopped(stopped.number, "between two rounds") from None
