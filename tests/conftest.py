@@ -1,10 +1,17 @@
-"""How property tests run: the same examples every time, and no time limit of their own (pytest has one)."""
+"""How property tests run: the same examples every time, and no time limit of their own (pytest has one).
+
+And a PostgreSQL server for all tests together.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import INSTALLATIONS, Server, started
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -13,3 +20,10 @@ settings.register_profile(
     "random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A server, started when the first test wants it."""
+    with started(INSTALLATIONS[0]) as server:
+        yield server
