@@ -73,8 +73,13 @@ class Copy:
         """Add rows."""
         text = b"".join(part if isinstance(part, bytes) else csv_of(part) for part in parts)
         raw: Any = self._connection.connection.driver_connection
-        with raw.cursor() as cursor:
-            cursor.copy_expert(self._copy, io.BytesIO(text), 1 << 18)
+        try:
+            with raw.cursor() as cursor:
+                cursor.copy_expert(self._copy, io.BytesIO(text), 1 << 18)
+        except (
+            self._connection.dialect.loaded_dbapi.Error
+        ) as error:  # as SQLAlchemy would, had it been asked
+            raise sa.exc.DBAPIError(self._copy, None, error) from None
 
     def finish(self) -> None:
         """Let the planner know what the table holds: nobody else analyzes a temporary one."""
