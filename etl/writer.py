@@ -8,16 +8,17 @@ they are now, never between.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
-from multiprocessing.queues import SimpleQueue
 
 from etl import ledger
+from etl.channels import Channel, Gone, Lines
 from etl.child import termination_held
 from etl.database import errors_named, is_missing, open_engine, writing
-from etl.errors import MalformedFeed, TooManyRejects
+from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
 from etl.lock import one_run
-from etl.messages import Batch, Credit, End, Ready, Reject, Result, Rows, Word
+from etl.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Reject, Rows, Word
 from etl.origin import Version
 from etl.pipeline import Statement, Store, resolve
 from etl.plan import Plan
@@ -26,6 +27,32 @@ from etl.rejects import RejectsFile
 from etl.report import RunReport, Written
 from etl.schema import prepare
 from etl.staging import loader_for
+
+
+class _Losses:
+    """Which chunks have killed their workers, and what is found out about the one at hand."""
+
+    def __init__(self) -> None:
+        self._times: Counter[int] = Counter()
+        self._deadly: list[int] = []
+        self.attempted: int | None = None
+        """The record that a worker turned to last, where the chunk is being taken apart."""
+
+    def note(self, sequence: int) -> Lost:
+        """Return what the reader has to do about a chunk whose worker has died.
+
+        Once may be an accident, and it is tried again. The second time it is taken apart, and from then on
+        the record that was turned to last is the one that kills.
+        """
+        self._times[sequence] += 1
+        if self._times[sequence] == 1:
+            self._deadly = []
+            self.attempted = None
+            return Lost(sequence, None)
+        if self.attempted is not None:
+            self._deadly.append(self.attempted)
+            self.attempted = None
+        return Lost(sequence, tuple(self._deadly))
 
 
 class Writer:
@@ -43,7 +70,7 @@ class Writer:
         self._full = False
         self._known: Version | None = None
 
-    def run(self, results: Sequence[SimpleQueue[Result]], words: SimpleQueue[Word]) -> Written:
+    def run(self, lines: Lines, words: Channel[Word]) -> Written:
         """Apply what the workers send until the feed is complete, then merge and commit.
 
         Raises:
@@ -65,7 +92,7 @@ class Writer:
             words.put(Ready(self._known))
             if self._plan.rejects_file is not None:
                 self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
-            end = self._receive(results, words)
+            end = self._receive(lines, words)
             if self._rejects_file is not None:
                 self._rejects_file.close()
             with errors_named("merging"), termination_held() as leave_if_asked:
@@ -88,14 +115,25 @@ class Writer:
 
     # Batches ---------------------------------------------------------------------------------------
 
-    def _receive(self, results: Sequence[SimpleQueue[Result]], words: SimpleQueue[Word]) -> End:
+    def _receive(self, lines: Lines, words: Channel[Word]) -> End:
         """Take every worker's results in turn; answer each with a credit."""
         sequence = 0
         refusing = False
+        losses = _Losses()
         while True:
-            result = results[sequence % len(results)].get()
+            try:
+                result = lines[sequence].results.get()
+            except Gone:
+                if not lines.replace(sequence):
+                    raise ProcessDied("too many worker processes died") from None
+                words.put(losses.note(sequence))
+                continue
+            if isinstance(result, Attempt):
+                losses.attempted = result.number
+                continue
             sequence += 1
             if isinstance(result, End):
+                words.put(Done())
                 return result
             # After a chunk that was cut wrong, nothing counts until the reader has cut it exactly.
             refusing = not result.exact and (refusing or result.malformed is not None)

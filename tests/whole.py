@@ -11,6 +11,7 @@ from typing import Any
 
 from etl import supervisor
 from etl.origin import Source
+from etl.pipeline import Pipeline
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
 from etl.report import RunReport
@@ -27,13 +28,15 @@ class Outcome:
     rows: dict[int, dict[str, Any]]
 
 
-def run(document: bytes, wanted: set[str], head_epoch: int, **settings: Any) -> Outcome:
+def run(
+    document: bytes, wanted: set[str], head_epoch: int, pipeline: Pipeline = PIPELINE, **settings: Any
+) -> Outcome:
     """Run the pipeline `deals` over a document into a new database."""
     with tempfile.TemporaryDirectory() as folder:
         feed, database = Path(folder, "feed.json"), Path(folder, "x.db")
         feed.write_bytes(document)
         plan = Plan(
-            pipeline=PIPELINE,
+            pipeline=pipeline,
             selection=Tracked(frozenset(wanted), head_epoch),
             sources=(Source(str(feed)),),
             database=f"sqlite:///{database}",
