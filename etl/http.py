@@ -135,7 +135,7 @@ def _redirected(url: str, location: str) -> Url:
         raise SourceUnavailable("a redirect to what is not on the web")
     if parse_url(url).scheme == "https" and there.scheme == "http":
         raise SourceUnavailable("refused to be redirected from https to http")
-    return there._replace(auth=None)
+    return there
 
 
 @contextmanager

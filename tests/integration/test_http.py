@@ -164,6 +164,16 @@ def test_a_body_that_starts_anew_is_read_on_if_it_is_the_same(web: Web) -> None:
     assert len(web.requests) == 4
 
 
+def test_a_body_that_starts_anew_may_break_before_it_comes_to_what_is_new(web: Web) -> None:
+    answers = whole(BODY, 1000, **ONE), whole(BODY, 500, **ONE), part(BODY, 1000, **ONE)
+    assert fetched(web.serve(in_turn(*answers))) == BODY
+
+
+def test_a_body_that_starts_anew_does_not_end_before_the_first(web: Web) -> None:
+    url = web.serve(in_turn(chunked(BODY[:1000], b"", **ONE), chunked(BODY[:500], **ONE)))
+    assert "the transfer ended after 1,000 bytes; given up" in refused(url)
+
+
 # Not spliced -----------------------------------------------------------------------------------------
 
 CUT = 1000
@@ -183,7 +193,8 @@ CHANGED = f"the feed changed during the transfer, after {CUT:,} bytes"
         (part(BODY, CUT, **ONE, **GROWN), CHANGED),
         (part(BODY, CUT - 1, **ONE), "another byte"),
         (part(BODY, CUT, **ONE, **SHIFTED), "another byte"),
-        (part(BODY, CUT, **ONE, Content_Range=f"bytes {CUT}-{SIZE}/{SIZE}"), "another byte"),
+        (answer_with(BODY[CUT:] + b"x", 206, Content_Range=f"bytes {CUT}-{SIZE}/{SIZE}"), "another byte"),
+        (answer_with(BODY[CUT:-1], 206, Content_Range=f"bytes {CUT}-{SIZE - 1}/{SIZE}"), "another byte"),
         (part(BODY, CUT, **ONE, Content_Range=f"bytes {CUT}-{SIZE - 1}/*"), "does not say where"),
         (answer_with(BODY[CUT:], 206), "does not say where"),
         (answer_with(status=416, Content_Range=f"bytes */{SIZE}"), f"{CHANGED}: HTTP status 416"),
@@ -244,6 +255,11 @@ def test_a_server_that_heeds_no_conditions_is_compared(
     assert fetched(web.serve(whole(BODY, **now)), known) == (None if unchanged else BODY)
 
 
+def test_two_sizes_that_are_not_known_are_not_equal(web: Web) -> None:
+    url = web.serve(chunked(BODY, Last_Modified=MODIFIED))
+    assert fetched(url, Version(None, MODIFIED, None)) == BODY
+
+
 def test_a_feed_tells_its_version(web: Web) -> None:
     url = web.serve(whole(BODY, **ONE, Last_Modified=MODIFIED))
     with open_feed(Source(url)) as feed:
@@ -280,6 +296,11 @@ def test_a_server_that_is_busy_for_good_is_named_by_its_status(
     url = web.serve(answer_with(status=503, Retry_After="3600"))
     assert refused(url) == f"{url}: HTTP status 503 Service Unavailable"
     assert len(web.requests) == 4
+
+
+def test_a_server_that_does_not_answer_is_not_asked_again(web: Web) -> None:
+    assert "without response" in refused(web.serve(lambda request: None))
+    assert len(web.requests) == 1
 
 
 def test_a_server_is_left_alone_as_long_as_it_asks_for(web: Web) -> None:
@@ -416,6 +437,14 @@ def test_a_post_is_made_once_and_without_conditions(web: Web) -> None:
     web.serve(then_stall(lambda request: None))
     assert "ReadTimeoutError" in refused(post)
     assert len(web.requests) == 3
+
+
+def test_the_answer_to_a_post_may_be_elsewhere(web: Web) -> None:
+    web.serve(BODY, "/there")
+    post = Source(web.serve(answer_with(status=303, Location="/there")), body=b"{}")
+    assert fetched(post) == BODY
+    assert web.bodies == [("POST", b"{}"), ("GET", b"")]
+    assert web.sent("Content-Type") == ["application/json", None]
 
 
 def test_small_requests_go_by_the_same_rules(web: Web) -> None:
