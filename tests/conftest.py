@@ -1,10 +1,17 @@
-"""How property tests run: the same examples every time, and no time limit of their own (pytest has one)."""
+"""What all tests share: how property tests run, and a web server.
+
+Property tests take the same examples every time, and have no time limit of their own (pytest has one).
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.web import Web, serving
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -13,3 +20,10 @@ settings.register_profile(
     "random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server."""
+    with serving() as server:
+        yield server

@@ -19,7 +19,9 @@ from threading import Event
 
 import pytest
 
-from .conftest import Completed, Database, Etl, Running, Web, alive, assert_refused, children, until
+from tests.web import Web
+
+from .conftest import Completed, Database, Etl, Running, alive, assert_refused, children, until
 from .feeds import OURS, as_object, deal, expected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
