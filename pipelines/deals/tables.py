@@ -65,7 +65,7 @@ changes = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("run_id", sa.BigInteger),
     sa.Column("changed_at", _time, nullable=False),
-    # PostgreSQL would look every row up by itself, which takes a third of a merge; and they come from a join.
+    # PostgreSQL would look up each row by itself: a third of a merge, for rows that come from a join.
     sa.ForeignKeyConstraint(["deals_id"], [deals.c.id]).ddl_if(dialect="sqlite"),
 )
 
