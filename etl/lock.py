@@ -44,9 +44,8 @@ def one_run(connection: sa.Connection, pipeline: str, wait: bool) -> Iterator[No
     elif file in (None, "", ":memory:"):  # nobody else has it
         yield
     else:
-        with _file_lock(file) as attempt:
-            _acquire(attempt, connection, pipeline, wait)
-            yield
+        _acquire(_file_lock(connection.engine, file), connection, pipeline, wait)
+        yield
 
 
 def _acquire(attempt: Callable[[], bool], connection: sa.Connection, pipeline: str, wait: bool) -> None:
@@ -81,8 +80,7 @@ def _session_lock(connection: sa.Connection, pipeline: str) -> Iterator[Callable
             connection.rollback()
 
 
-@contextmanager
-def _file_lock(path: str) -> Iterator[Callable[[], bool]]:
+def _file_lock(engine: sa.Engine, path: str) -> Callable[[], bool]:
     # What SQLite holds are locks of the process, and it lets go of all of them at once; a lock of the open
     # file is not among them (fcntl(2), "Open file description locks"). Python knows these on Linux only:
     # elsewhere a file beside the database is locked as a whole, and stays there.
@@ -91,6 +89,8 @@ def _file_lock(path: str) -> Iterator[Callable[[], bool]]:
         file = os.open(path if command else f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise DatabaseError(f"database: opening: {path}: {error.strerror}") from None
+    # To close the file, as any other of the same, ends SQLite's own locks: it has to be done with it.
+    sa.event.listen(engine, "engine_disposed", lambda _engine: os.close(file))
 
     def attempt() -> bool:
         try:
@@ -103,5 +103,4 @@ def _file_lock(path: str) -> Iterator[Callable[[], bool]]:
             return False
         return True
 
-    yield attempt
-    # The file stays open as long as the process lives: to close it would end SQLite's own locks.
+    return attempt

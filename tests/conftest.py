@@ -1,4 +1,4 @@
-"""What all tests share: how property tests run, and a web server.
+"""What all tests share: how property tests run, a web server, and a PostgreSQL server.
 
 Property tests take the same examples every time, and have no time limit of their own (pytest has one).
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import INSTALLATIONS, Server, started
 from tests.web import Web, serving
 
 settings.register_profile(
@@ -26,4 +27,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def web() -> Iterator[Web]:
     """A web server."""
     with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A server, started when the first test wants it."""
+    with started(INSTALLATIONS[0]) as server:
         yield server

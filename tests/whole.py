@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,28 +29,40 @@ class Outcome:
     rows: dict[int, dict[str, Any]]
 
 
-def run(
-    document: bytes, wanted: set[str], head_epoch: int, pipeline: Pipeline = PIPELINE, **settings: Any
-) -> Outcome:
+def run(document: bytes, wanted: set[str], head_epoch: int, **settings: Any) -> Outcome:
     """Run the pipeline `deals` over a document into a new database."""
     with tempfile.TemporaryDirectory() as folder:
-        feed, database = Path(folder, "feed.json"), Path(folder, "x.db")
+        database = Path(folder, "x.db")
+        report = run_into(f"sqlite:///{database}", document, wanted, head_epoch, **settings)
+        connection = sqlite3.connect(database)
+        connection.row_factory = sqlite3.Row
+        names = ", ".join(["deal_id", *FEED_COLUMNS])
+        rows = [dict(row) for row in connection.execute(f"SELECT {names} FROM deals")]
+        connection.close()
+    return Outcome(report, {row["deal_id"]: row for row in rows})
+
+
+def run_into(
+    database: str,
+    document: bytes,
+    wanted: Collection[str],
+    head_epoch: int,
+    pipeline: Pipeline = PIPELINE,
+    **settings: Any,
+) -> RunReport:
+    """Run the pipeline `deals` over a document."""
+    with tempfile.TemporaryDirectory() as folder:
+        feed = Path(folder, "feed.json")
         feed.write_bytes(document)
         plan = Plan(
             pipeline=pipeline,
             selection=Tracked(frozenset(wanted), head_epoch),
             sources=(Source(str(feed)),),
-            database=f"sqlite:///{database}",
+            database=database,
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,
         )
         report = RunReport(
             None, "deals", str(feed), "failed", None, datetime.now(UTC), head_epoch=head_epoch
         )
         figures = Figures()
-        written = supervisor.run(plan, report, figures, ProgressLog(figures))
-        connection = sqlite3.connect(database)
-        connection.row_factory = sqlite3.Row
-        names = ", ".join(["deal_id", *FEED_COLUMNS])
-        rows = [dict(row) for row in connection.execute(f"SELECT {names} FROM deals")]
-        connection.close()
-    return Outcome(written.report, {row["deal_id"]: row for row in rows})
+        return supervisor.run(plan, report, figures, ProgressLog(figures)).report

@@ -6,19 +6,20 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.databases import Database as Database
+from tests.databases import Tables, moment
 
 from .feeds import HEAD, OURS, Expected, as_object, awkward
 
@@ -126,43 +127,7 @@ class Etl:
             running.communicate()
 
 
-@dataclass(frozen=True)
-class Database:
-    """An SQLite file, read by other means than the command's own."""
-
-    path: Path
-
-    def query(self, query: str) -> list[dict[str, Any]]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query)]
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """All rows of a table; none if there is no such table."""
-        known = self.query(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'")
-        return self.query(f"SELECT * FROM {table} ORDER BY 1, 2") if known else []
-
-    def dump(self, *tables: str) -> dict[str, list[dict[str, Any]]]:
-        """What stands in the tables; by default those that a failed run must leave alone."""
-        return {name: self.rows(name) for name in tables or ("deals", "deal_state_changes", "wallets")}
-
-    def deals(self) -> dict[int, dict[str, Any]]:
-        """The columns of `deals` that come from the feed, by deal id, in the order of insertion."""
-        local = {"id", "deal_id", "last_verified_at", "created_at", "updated_at", "run_id"}
-        return {
-            row["deal_id"]: {
-                name: bool(value) if name == "verified" else value
-                for name, value in row.items()
-                if name not in local
-            }
-            for row in self.rows("deals")
-        }
-
-    def last_run(self) -> dict[str, Any]:
-        return self.rows("etl_runs")[-1]
-
-
-def assert_loaded(report: dict[str, Any], database: Database, wanted: Expected) -> None:
+def assert_loaded(report: dict[str, Any], database: Tables, wanted: Expected) -> None:
     """Hold a first run against the plain reading: figures, rows, history and the ledger."""
     assert {name: report[name] for name in wanted.figures} == wanted.figures
     assert_accounts_balance(report)
@@ -176,7 +141,7 @@ def assert_loaded(report: dict[str, Any], database: Database, wanted: Expected) 
         assert row["created_at"] == row["updated_at"]
         verified_at = row["last_verified_at"]
         if row["state"] == "active":
-            assert datetime.fromisoformat(verified_at).replace(tzinfo=UTC) == HEAD_TIME
+            assert moment(verified_at) == HEAD_TIME
         else:
             assert verified_at is None
     assert history(database) == [
@@ -193,7 +158,7 @@ def assert_accounts_balance(report: dict[str, Any]) -> None:
     assert all(report[name] >= 0 for name in outcomes)
 
 
-def assert_ledger_agrees(report: dict[str, Any], database: Database) -> None:
+def assert_ledger_agrees(report: dict[str, Any], database: Tables) -> None:
     """The run's row in the ledger says the same as its report."""
     times = ("started_at", "finished_at")
     row = database.last_run()
@@ -201,10 +166,10 @@ def assert_ledger_agrees(report: dict[str, Any], database: Database) -> None:
         name: report[name] for name in report if name not in times
     }
     for name in times:
-        assert datetime.fromisoformat(row[name]).replace(tzinfo=UTC) == datetime.fromisoformat(report[name])
+        assert moment(row[name]) == datetime.fromisoformat(report[name])
 
 
-def history(database: Database) -> list[tuple[Any, ...]]:
+def history(database: Tables) -> list[tuple[Any, ...]]:
     """The history: (deal id, previous state, new state, epoch, run id), in its order."""
     rows = database.query(
         "SELECT deal_id, previous_state, new_state, epoch, deal_state_changes.run_id AS run_id"
@@ -213,7 +178,7 @@ def history(database: Database) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-def assert_refused(completed: Completed, status: int, database: Database, before: object) -> str:
+def assert_refused(completed: Completed, status: int, database: Tables, before: object) -> str:
     """A run has failed, said so in one line and in the ledger, and changed nothing; return the line."""
     message = completed.message
     assert completed.status == status, completed.stderr

@@ -40,7 +40,7 @@ def test_a_deadly_record_is_a_reject_and_all_others_arrive(workers: int, deadly:
         document(deadly),
         set(OURS),
         HEAD,
-        PERILOUS,
+        pipeline=PERILOUS,
         workers=workers,
         slabs=2 * workers + 4,
         chunk_bytes=5000,
@@ -52,4 +52,4 @@ def test_a_deadly_record_is_a_reject_and_all_others_arrive(workers: int, deadly:
 
 def test_too_many_deadly_records_end_the_run() -> None:
     with pytest.raises(ProcessDied, match=r"SIGKILL|too many worker"):
-        whole.run(document(set(range(1, 400, 3))), set(OURS), HEAD, PERILOUS, chunk_bytes=5000)
+        whole.run(document(set(range(1, 400, 3))), set(OURS), HEAD, pipeline=PERILOUS, chunk_bytes=5000)

