@@ -10,15 +10,20 @@ from pathlib import Path
 
 import click
 
+from bench.load import load
 from bench.measure import CommandFailed
 from bench.memory import memory
 from bench.micro import micro
 from bench.report import Part, as_json, heading, machine, table
 from bench.speed import neighbour, speed
 from bench.startup import startup
+from bench.web import web
 from bench.workbench import Workbench
 
-PARTS = {"speed": speed, "neighbour": neighbour, "memory": memory, "startup": startup, "micro": micro}
+PARTS = {
+    "speed": speed, "neighbour": neighbour, "memory": memory, "startup": startup, "micro": micro,
+    "load": load, "web": web,
+}  # fmt: skip
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})

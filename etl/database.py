@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from etl.errors import ConfigurationError, DatabaseError
+from etl.errors import ConfigurationError, ConnectionLost, DatabaseError
 from etl.schema import Schema, prepare
 
 IDENTITY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -32,6 +33,9 @@ _POSTGRESQL = {
     "tcp_user_timeout": "60000",
 }
 """What libpq is told unless the URL says otherwise: a server that is gone is noticed within a minute."""
+
+_AGAIN = re.compile("08|57P0[123]|40001|40P01")
+"""SQLSTATEs of lost connections, servers that stop or start, and conflicts with other sessions."""
 
 _LOCK_TIMEOUT = "60s"
 """How long to wait for a lock on a table, unless the role, the database or the URL says otherwise."""
@@ -145,7 +149,14 @@ def errors_named(doing: str) -> Iterator[None]:
         code = getattr(cause, "pgcode", None) or getattr(cause, "sqlite_errorname", None)
         text = _safe_text(cause) if code is None or str(code).startswith("SQLITE") else ""
         detail = " ".join(filter(None, [type(cause).__name__, code and f"({code})", text]))
-        raise DatabaseError(f"database: {doing}: {detail}") from None
+        lost = getattr(error, "connection_invalidated", False) or _AGAIN.match(str(code))
+        kind = ConnectionLost if lost or _is_refused(cause) else DatabaseError
+        raise kind(f"database: {doing}: {detail}") from None
+
+
+def _is_refused(cause: BaseException) -> bool:
+    """Say whether a PostgreSQL server could not be reached, or hung up: then there is no SQLSTATE."""
+    return type(cause).__name__ == "OperationalError" and getattr(cause, "pgcode", "") is None
 
 
 def _safe_text(cause: BaseException) -> str:

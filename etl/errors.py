@@ -10,6 +10,7 @@
     ├── SourceUnavailable      69   no such file, refused connection, HTTP status
     ├── ProcessDied            70   a child was killed or failed inside
     ├── DatabaseError          74   the database or the disk refused
+    │   └── ConnectionLost          what may go well on another connection
     ├── LockHeld               75   another run is at work
     ├── ConfigurationError     78   settings that contradict each other or are missing
     └── Stopped         130, 143   a signal came
@@ -79,6 +80,10 @@ class DatabaseError(EtlError):
     """The database, or the disk below it, refused."""
 
     exit_status = 74
+
+
+class ConnectionLost(DatabaseError):
+    """The connection to the database broke, or the server asks to try again."""
 
 
 class LockHeld(EtlError):

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError, IncompleteRead, InvalidHeader, LocationValueError
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError
 from urllib3.util import Url, parse_url
 
 from etl.errors import EtlError, SourceUnavailable, TruncatedFeed
@@ -135,7 +135,7 @@ def _redirected(url: str, location: str) -> Url:
         raise SourceUnavailable("a redirect to what is not on the web")
     if parse_url(url).scheme == "https" and there.scheme == "http":
         raise SourceUnavailable("refused to be redirected from https to http")
-    return there._replace(auth=None)
+    return there
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def _ask(
     headers = _merged(ours, source.headers, {"Accept-Encoding": "identity"}, conditions)
     return pool.request(
         "GET" if source.body is None else "POST", source.uri, body=source.body, headers=headers,
-        retries=retries, preload_content=False, decode_content=False,
+        retries=retries, preload_content=False, decode_content=False, enforce_content_length=False,
     )  # fmt: skip
 
 
@@ -288,10 +288,10 @@ class Body:
             # One recv() straight into what is returned: as cheap as http.client's readinto(), and cheaper
             # than read(), which loses what it holds when the transfer breaks.
             data = self._response.read1(size)
-        except IncompleteRead:
-            data = b""
         except HTTPError as error:
-            raise SourceUnavailable(self._broke(type(error).__name__)) from None
+            cause = (error, *error.args)[-1]
+            name = type(cause if isinstance(cause, Exception) else error).__name__
+            raise SourceUnavailable(self._broke(name)) from None
         if not data and (self._repeated or self._position < (self.version.size or 0)):
             raise TruncatedFeed(f"the transfer ended after {self._so_far}")
         return data

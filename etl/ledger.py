@@ -91,6 +91,12 @@ def record(connection: sa.Connection, report: RunReport) -> None:
     connection.execute(runs.update().where(unfinished).values(values))
 
 
+def was_committed(connection: sa.Connection, run_id: int | None) -> bool:
+    """Say whether a run's end was committed, where its connection broke before it could be told."""
+    status = connection.execute(sa.select(runs.c.status).where(runs.c.run_id == run_id)).scalar()
+    return status == "succeeded"
+
+
 def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) -> None:
     """Add what a run rejected, in the order of the feed."""
     if found:

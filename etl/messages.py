@@ -1,10 +1,11 @@
 """What travels through the queues: small values, each with one sender and one receiver.
 
-    reader --Opening, Chunk, Oversize, End--> worker --Batch, End--> writer --Ready, Credit--> reader
+    reader --Opening, Chunk, Oversize, End--> worker --Attempt, Batch, End--> writer
+           <------------------------ Ready, Credit, Lost, Done ------------------------
 
 Chunk number n goes to worker n modulo the number of workers, and the writer reads the workers in the
-same turn, so results arrive in source order and no queue ever has two senders or two receivers: a
-killed process can leave no lock behind that another one needs.
+same turn, so results arrive in source order and no queue ever has two senders or two receivers
+(`etl.channels`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ class Chunk(NamedTuple):
     """Where the chunk starts in the decoded document, in bytes."""
     exact: bool
     """Cut by following every bracket, not by a signature: if it does not parse, the feed is bad."""
+    deadly: tuple[int, ...] | None = None
+    """Set where the chunk has killed its worker twice: it is to be taken apart, record by record, and
+    those of these numbers are to be left alone."""
 
 
 class Oversize(NamedTuple):
@@ -79,6 +83,12 @@ class Malformed(NamedTuple):
     reason: str
 
 
+class Attempt(NamedTuple):
+    """A worker turns to a record of a chunk that has killed others."""
+
+    number: int
+
+
 Rows = list[tuple[Any, ...]] | bytes
 """Records as the staging table takes them: (position across feeds, *its other columns), or CSV of that."""
 
@@ -115,14 +125,26 @@ class Credit(NamedTuple):
     """No more chunks are wanted (`--limit` was reached)."""
 
 
-Word = Ready | Credit
+class Lost(NamedTuple):
+    """The worker that had a chunk has died: it and those after it go to another one."""
+
+    sequence: int
+    deadly: tuple[int, ...] | None
+    """As in `Chunk`."""
+
+
+class Done(NamedTuple):
+    """The writer's last word: it has the end."""
+
+
+Word = Ready | Credit | Lost | Done
 """What the reader is sent."""
 
 
 Task = Opening | Chunk | Oversize | End | None
 """What a worker is sent; None is the last."""
 
-Result = Batch | End
+Result = Attempt | Batch | End
 """What the writer is sent."""
 
 RAW_BYTES = 1000

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit, urlunsplit
 
 
@@ -89,6 +88,8 @@ PATIENT = Patience()
 
 def read_date(text: str | None) -> datetime | None:
     """Return the time in a header; None if there is none or it cannot be read."""
+    from email.utils import parsedate_to_datetime  # slow to import, and few need it
+
     try:
         time = parsedate_to_datetime(text or "")
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -107,6 +107,12 @@ class ChunkParser:
         except _Irregular:
             return self._exact(bytes(chunk), offset, self._salvage and exact)
 
+    def parse_apart(
+        self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool]
+    ) -> Parsed:
+        """Do the same record by record; one of which `attempt` says no, by its number, is a reject."""
+        return self._exact(bytes(chunk), offset, self._salvage and exact, attempt)
+
     # The fast way ----------------------------------------------------------------------------------
 
     def _fast(self, chunk: Buffer, offset: int) -> Parsed:
@@ -178,10 +184,16 @@ class ChunkParser:
 
     # The exact way ---------------------------------------------------------------------------------
 
-    def _exact(self, chunk: bytes, offset: int, salvage: bool) -> Parsed:
+    def _exact(
+        self, chunk: bytes, offset: int, salvage: bool, attempt: Callable[[int], bool] | None = None
+    ) -> Parsed:
         parsed = Parsed()
-        for start, stop in self._split(chunk):
+        for number, (start, stop) in enumerate(self._split(chunk)):
             data = chunk[start:stop]
+            if attempt is not None and not attempt(number):
+                parsed.records += 1
+                self._reject(None, data, offset + start, "its worker process was killed by it", parsed)
+                continue
             try:
                 self._take_exactly(data, offset + start, parsed)
             except _NotJson as error:

@@ -11,16 +11,26 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Sequence
-from multiprocessing.queues import SimpleQueue
 from typing import NamedTuple
 
 import msgspec
 
+from etl.channels import Channel, Lines
 from etl.document import HEAD_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
-from etl.messages import RAW_BYTES, Chunk, Credit, End, Opening, Oversize, Ready, Task, Word
+from etl.messages import (
+    RAW_BYTES,
+    Chunk,
+    Credit,
+    Done,
+    End,
+    Lost,
+    Opening,
+    Oversize,
+    Ready,
+    Word,
+)
 from etl.origin import Version
 from etl.pipeline import Pipeline
 from etl.progress import Figures
@@ -31,10 +41,9 @@ from etl.source import Feed
 class _Sent(NamedTuple):
     """A chunk that the writer has not dealt with yet."""
 
-    slab: int
+    task: Chunk | Oversize
     consumed: int
     """The chunk and the separator after it, in bytes."""
-    offset: int
 
 
 class Reader:
@@ -43,14 +52,14 @@ class Reader:
     def __init__(
         self,
         slabs: Slabs,
-        tasks: Sequence[SimpleQueue[Task]],
-        words: SimpleQueue[Word],
+        lines: Lines,
+        words: Channel[Word],
         figures: Figures,
         chunk_bytes: int,
     ) -> None:
         """Cut chunks of about `chunk_bytes`; a record may be as long as a slab."""
         self._slabs = slabs
-        self._tasks = tasks
+        self._lines = lines
         self._words = words
         self._figures = figures
         self._chunk_bytes = min(chunk_bytes, slabs.size)
@@ -103,16 +112,20 @@ class Reader:
     def finish(self, version: Version | None = None, modified: bool = True) -> None:
         """Tell the workers and the writer that everything was sent, or (not `modified`) need not be."""
         end = End(self._sequence, self._read_before, self._base, self._stop, version, modified)
-        self._tasks[self._sequence % len(self._tasks)].put(end)
-        for queue in self._tasks:
-            queue.put(None)
+        self._lines[end.sequence].tasks.put(end)
+        while not isinstance(word := self._words.get(), Done):
+            assert isinstance(word, Lost)
+            self._lines.replace(word.sequence)
+            self._lines[end.sequence].tasks.put(end)
+        for turn in range(len(self._lines)):
+            self._lines[turn].tasks.put(None)
 
     def _announce(self, source: int) -> None:
         """Tell every worker of the layout, as it is known now."""
-        self._source = source
+        self._opening = Opening(source, self._base, self._layout)
         self._signature = self._layout.boundary()
-        for queue in self._tasks:
-            queue.put(Opening(source, self._base, self._layout))
+        for turn in range(len(self._lines)):
+            self._lines[turn].tasks.put(self._opening)
 
     # Chunks ----------------------------------------------------------------------------------------
 
@@ -178,7 +191,7 @@ class Reader:
         layout = learned(self._layout, data, separators)
         if layout != self._layout:
             self._layout = layout
-            self._announce(self._source)
+            self._announce(self._opening.source)
 
     def _send_last(self, slab: int, view: memoryview, length: int) -> None:
         """Send what stands before the container's end."""
@@ -226,8 +239,8 @@ class Reader:
         self._after_separator = separator > 0
 
     def _dispatch(self, task: Chunk | Oversize, consumed: int) -> None:
-        self._tasks[self._sequence % len(self._tasks)].put(task)
-        self._sent.append(_Sent(task.slab, consumed, self._offset))
+        self._lines[task.sequence].tasks.put(task)
+        self._sent.append(_Sent(task, consumed))
         self._sequence += 1
         self._offset += consumed
         self._show(0)
@@ -263,7 +276,7 @@ class Reader:
     def _acquire(self) -> int:
         """Return a free slab, waiting for the writer if there is none."""
         while not self._refused and not (self._free and self._words.empty()):
-            self._settle(self._words.get())
+            self._heed(self._words.get())
         if self._refused:
             self._drain()
             self._take_back()
@@ -272,24 +285,39 @@ class Reader:
     def _drain(self) -> None:
         """Wait until the writer has dealt with all that was sent."""
         while self._sent:
-            self._settle(self._words.get())
+            self._heed(self._words.get())
 
-    def _settle(self, credit: Word) -> None:
-        assert isinstance(credit, Credit)
+    def _heed(self, word: Word) -> None:
+        if isinstance(word, Lost):
+            self._send_again(word)
+            return
+        assert isinstance(word, Credit)
         sent = self._sent.popleft()
-        self._stop = self._stop or credit.stop
-        if credit.applied:
-            self._free.append(sent.slab)
+        self._stop = self._stop or word.stop
+        if word.applied:
+            self._free.append(sent.task.slab)
         else:
             self._refused.append(sent)
 
+    def _send_again(self, lost: Lost) -> None:
+        """Give what a dead worker had, and has not dealt with, to the one that takes its turn."""
+        self._lines.replace(lost.sequence)
+        tasks = self._lines[lost.sequence].tasks
+        tasks.put(self._opening)
+        for task, _ in self._sent:
+            if self._lines[task.sequence].tasks is tasks:
+                if isinstance(task, Chunk) and task.sequence == lost.sequence:
+                    tasks.put(task._replace(deadly=lost.deadly))
+                else:
+                    tasks.put(task)
+
     def _take_back(self) -> None:
         """Put the chunks from the first refused one on back into the feed, to be cut exactly."""
-        parts = [bytes(self._slabs[sent.slab][: sent.consumed]) for sent in self._refused]
+        parts = [bytes(self._slabs[sent.task.slab][: sent.consumed]) for sent in self._refused]
         self._feed.put_back(b"".join(parts))
         self._exact_until = self._offset
-        self._offset = self._refused[0].offset
-        self._free += [sent.slab for sent in self._refused]
+        self._offset = self._refused[0].task.offset
+        self._free += [sent.task.slab for sent in self._refused]
         self._refused = []
 
 

@@ -7,7 +7,7 @@ workers have turned to text already (`etl.columns`).
 from __future__ import annotations
 
 import io
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import sqlalchemy as sa
 
@@ -72,14 +72,20 @@ class Copy:
     def load(self, parts: list[Rows]) -> None:
         """Add rows."""
         text = b"".join(part if isinstance(part, bytes) else csv_of(part) for part in parts)
+        self.send(io.BytesIO(text))
+
+    def send(self, text: IO[bytes]) -> None:
+        """Add the rows of a file, as CSV."""
+        import psycopg2
+
         raw: Any = self._connection.connection.driver_connection
         try:
             with raw.cursor() as cursor:
-                cursor.copy_expert(self._copy, io.BytesIO(text), 1 << 18)
-        except (
-            self._connection.dialect.loaded_dbapi.Error
-        ) as error:  # as SQLAlchemy would, had it been asked
-            raise sa.exc.DBAPIError(self._copy, None, error) from None
+                cursor.copy_expert(self._copy, text, 1 << 18)
+        except psycopg2.Error as error:  # which SQLAlchemy does not see
+            if raw.closed:
+                self._connection.invalidate(error)
+            raise sa.exc.DBAPIError("COPY", None, error, connection_invalidated=bool(raw.closed)) from error
 
     def finish(self) -> None:
         """Let the planner know what the table holds: nobody else analyzes a temporary one."""

@@ -21,9 +21,11 @@ from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import Any, Protocol
 
+from etl.channels import SPARES, Channel, Line, Lines
 from etl.child import Failed, Finished, run_child
 from etl.errors import EtlError, ProcessDied, Stopped
 from etl.memory import proportional_bytes
+from etl.messages import Word
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.report import RunReport, Written
@@ -63,8 +65,8 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress) -> 
     with _signals_noted() as noted:
         family = _Family()
         try:
-            _start(plan, report, figures, family)
-            return _watch(family, figures, progress, noted)
+            workers = _start(plan, report, figures, family)
+            return _watch(family, workers, figures, progress, noted)
         except EtlError:
             family.stop(noted)
             if (written := family.late_word("writer")) is None:
@@ -76,26 +78,35 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress) -> 
             progress.close()
 
 
-def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> None:
-    context = family.context
+def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> Iterator[None]:
+    """Start the processes; every step of what is returned starts one more worker, as long as it can."""
     slabs = Slabs(plan.slabs, plan.record_bytes)
-    tasks = [context.SimpleQueue() for _ in range(plan.workers)]
-    results = [context.SimpleQueue() for _ in range(plan.workers)]
-    credits = context.SimpleQueue()
-    family.start("writer", partial(_write, plan, report, figures, results, credits))
-    family.start("reader", partial(_read, plan, figures, slabs, tasks, credits))
-    for number, (task, result) in enumerate(zip(tasks, results, strict=True)):
-        family.start(f"worker {number}", partial(_work, plan, slabs, task, result))
+    lines = [Line(family.context) for _ in range(plan.workers + SPARES)]
+    words: Channel[Word] = Channel(family.context)
+    family.start("writer", partial(_write, plan, report, figures, lines, words))
+    family.start("reader", partial(_read, plan, figures, slabs, lines, words))
+    workers = _workers(plan, slabs, lines, family)
+    for _ in range(plan.workers):
+        next(workers)
+    return workers
+
+
+def _workers(plan: Plan, slabs: Slabs, lines: list[Line], family: _Family) -> Iterator[None]:
+    for number, line in enumerate(lines):
+        family.start(f"worker {number}", partial(_work, plan, slabs, lines[number:], line))
+        line.results.leave_sending()
+        yield
 
 
 # Each process imports what only it needs, and after it was forked.
 
 
-def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) -> None:
+def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: Channel[Word]) -> None:
     from etl.reader import Reader
     from etl.source import errors_named, open_feed, warn_if_stale
 
-    reader = Reader(slabs, tasks, credits, figures, plan.chunk_bytes)
+    _leave(lines)
+    reader = Reader(slabs, Lines(lines, plan.workers), words, figures, plan.chunk_bytes)
     known = reader.wait_until_ready()
     version = None
     for number, source in enumerate(plan.sources):
@@ -110,20 +121,32 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, tasks: Any, credits: Any) 
     reader.finish(version)
 
 
-def _work(plan: Plan, slabs: Slabs, tasks: Any, results: Any) -> None:
+def _work(plan: Plan, slabs: Slabs, lines: list[Line], line: Line) -> None:
     from etl.worker import work
 
-    work(plan, slabs, tasks, results)
+    _leave([other for other in lines if other is not line])
+    work(plan, slabs, line)
 
 
-def _write(plan: Plan, report: RunReport, figures: Figures, results: Any, credits: Any) -> Written:
+def _write(
+    plan: Plan, report: RunReport, figures: Figures, lines: list[Line], words: Channel[Word]
+) -> Written:
     from etl.writer import Writer
 
-    return Writer(plan, report, figures).run(results, credits)
+    _leave(lines)
+    return Writer(plan, report, figures).run(Lines(lines, plan.workers), words)
 
 
-def _watch(family: _Family, figures: Figures, progress: Progress, noted: list[int]) -> Written:
-    """Wait until the writer is done, a child has failed, or a signal came."""
+def _leave(lines: list[Line]) -> None:
+    """Let a worker's results end with the worker: nobody else holds their sending end open."""
+    for line in lines:
+        line.results.leave_sending()
+
+
+def _watch(
+    family: _Family, workers: Iterator[None], figures: Figures, progress: Progress, noted: list[int]
+) -> Written:
+    """Wait until the writer is done, a child has failed, or a signal came; replace dead workers."""
     written: Written | None = None
     started = due = time.monotonic()
     while written is None:
@@ -137,11 +160,15 @@ def _watch(family: _Family, figures: Figures, progress: Progress, noted: list[in
             due = now + min(TICK_SECONDS + (now - started) / 4, MEMORY_SECONDS)
         progress.update()
         for name, word in family.last_words(TICK_SECONDS):
-            if isinstance(word, Failed):
+            if isinstance(word, str):
+                if not name.startswith("worker") or next(workers, workers) is workers:
+                    raise ProcessDied(word)
+                logger.warning("%s; another one takes over", word)
+            elif isinstance(word, Failed):
                 if word.details:
                     logger.debug("%s", word.details)
                 raise word.error
-            if name == "writer":
+            elif name == "writer":
                 written = word.value
     return written
 
@@ -171,12 +198,8 @@ class _Family:
         """Return the ids of this process and its living children."""
         return [os.getpid(), *(p.pid for p, _ in self._children.values() if p.pid is not None)]
 
-    def last_words(self, seconds: float) -> Iterator[tuple[str, Finished | Failed]]:
-        """Yield the last words that come within a time; raises for a child that died without one.
-
-        Raises:
-            ProcessDied: with the name of the process and the signal.
-        """
+    def last_words(self, seconds: float) -> Iterator[tuple[str, Finished | Failed | str]]:
+        """Yield the last words that come within a time; of a child that died without one, how it died."""
         waited = [item for child, pipe in self._silent.values() for item in (child.sentinel, pipe)]
         ready = wait(waited, seconds)
         for name, (child, receiving) in list(self._silent.items()):
@@ -184,10 +207,11 @@ class _Family:
                 continue
             del self._silent[name]
             try:
-                yield name, receiving.recv()
+                word = receiving.recv()
             except (EOFError, OSError):
                 child.join()
-                raise ProcessDied(_death(name, child.exitcode)) from None
+                word = _death(name, child.exitcode)
+            yield name, word
 
     def late_word(self, name: str) -> Any:
         """Return what a child that has ended finished with, if that was not heard yet."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from multiprocessing.queues import SimpleQueue
-
+from etl.channels import Line
 from etl.columns import csv_of
-from etl.messages import Batch, Chunk, End, Opening, Oversize, Reject, Result, Task
+from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject
 from etl.parser import ChunkParser, Parsed
 from etl.plan import Plan
 from etl.slabs import Slabs
 
 
-def work(plan: Plan, slabs: Slabs, tasks: SimpleQueue[Task], results: SimpleQueue[Result]) -> None:
+def work(plan: Plan, slabs: Slabs, line: Line) -> None:
     """Answer every chunk with a batch, until None comes."""
     opening: Opening | None = None
     parser: ChunkParser | None = None
-    while (task := tasks.get()) is not None:
+    while (task := line.tasks.get()) is not None:
         if isinstance(task, Opening):
             opening = task
             if parser is None:
@@ -26,11 +25,11 @@ def work(plan: Plan, slabs: Slabs, tasks: SimpleQueue[Task], results: SimpleQueu
             else:
                 parser.open(task.layout, task.base)
         elif isinstance(task, End):
-            results.put(task)
+            line.results.put(task)
         elif opening is not None and parser is not None:
             exact = isinstance(task, Oversize) or task.exact
-            found = _look_at(task, slabs, parser)
-            results.put(
+            found = _look_at(task, slabs, parser, line)
+            line.results.put(
                 Batch(
                     sequence=task.sequence,
                     source=opening.source,
@@ -45,8 +44,16 @@ def work(plan: Plan, slabs: Slabs, tasks: SimpleQueue[Task], results: SimpleQueu
             )
 
 
-def _look_at(task: Chunk | Oversize, slabs: Slabs, parser: ChunkParser) -> Parsed:
+def _look_at(task: Chunk | Oversize, slabs: Slabs, parser: ChunkParser, line: Line) -> Parsed:
     data = slabs[task.slab][: task.length]
+    if isinstance(task, Chunk) and task.deadly is not None:
+        deadly = task.deadly
+
+        def attempt(number: int) -> bool:
+            line.results.put(Attempt(number))
+            return number not in deadly
+
+        return parser.parse_apart(data, task.offset, task.exact, attempt)
     if isinstance(task, Chunk):
         return parser.parse(data, task.offset, task.exact)
     reason = f"longer than a record may be: {task.size:,} bytes"

@@ -1,6 +1,6 @@
-"""How property tests run: the same examples every time, and no time limit of their own (pytest has one).
+"""What all tests share: how property tests run, a web server, and a PostgreSQL server.
 
-And a PostgreSQL server for all tests together.
+Property tests take the same examples every time, and have no time limit of their own (pytest has one).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import INSTALLATIONS, Server, started
+from tests.web import Web, serving
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -20,6 +21,13 @@ settings.register_profile(
     "random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from etl.channels import Channel, Line, Lines
 from etl.columns import csv_of
-from etl.messages import Batch, End
+from etl.messages import Batch, End, Word
 from etl.origin import Source
 from etl.plan import Plan
 from etl.progress import Figures
@@ -37,18 +38,17 @@ def write(
     )
     # As workers do it: a batch for each chunk, here of three records.
     batches = [_batch(plan, start, feed[start : start + 3]) for start in range(0, len(feed), 3)]
-    results, words = _context.SimpleQueue(), _context.SimpleQueue()
+    line: Line = Line(_context)
+    words: Channel[Word] = Channel(_context)
     for batch in batches:
-        results.put(batch)
-    results.put(End(len(batches), 0, 0, limited=plan.limit is not None, version=None, modified=True))
+        line.results.put(batch)
+    line.results.put(End(len(batches), 0, 0, limited=plan.limit is not None, version=None, modified=True))
     report = RunReport(None, "deals", "feed", "failed", None, datetime.now(UTC), head_epoch=head)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        return Writer(plan, report, Figures()).run([results], words).report
+        return Writer(plan, report, Figures()).run(Lines([line], 1), words).report
     finally:
         signal.signal(signal.SIGTERM, handler)  # a writer that has committed does not listen any more
-        for queue in (results, words):
-            queue.close()
 
 
 def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Batch:

@@ -12,6 +12,7 @@ from typing import Any
 
 from etl import supervisor
 from etl.origin import Source
+from etl.pipeline import Pipeline
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
 from etl.report import RunReport
@@ -42,14 +43,19 @@ def run(document: bytes, wanted: set[str], head_epoch: int, **settings: Any) -> 
 
 
 def run_into(
-    database: str, document: bytes, wanted: Collection[str], head_epoch: int, **settings: Any
+    database: str,
+    document: bytes,
+    wanted: Collection[str],
+    head_epoch: int,
+    pipeline: Pipeline = PIPELINE,
+    **settings: Any,
 ) -> RunReport:
     """Run the pipeline `deals` over a document."""
     with tempfile.TemporaryDirectory() as folder:
         feed = Path(folder, "feed.json")
         feed.write_bytes(document)
         plan = Plan(
-            pipeline=PIPELINE,
+            pipeline=pipeline,
             selection=Tracked(frozenset(wanted), head_epoch),
             sources=(Source(str(feed)),),
             database=database,

@@ -8,13 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -260,64 +258,6 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
-# A web server ----------------------------------------------------------------------------------------
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Web(ThreadingHTTPServer):
-    """A server on the loopback interface that answers as it is told, path by path."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[str, Answer] = {}
-        self.requests: list[str] = []
-        self.over = threading.Event()
-        """Set at the end of the test, for answers that stall."""
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}{path}"
-
-    def serve(self, answer: Answer | bytes, path: str = "/feed") -> str:
-        """Answer a path with a body or by a function; return its URL."""
-        self.answers[path] = answer_with(answer) if isinstance(answer, bytes) else answer
-        return self.url(path)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Web)
-        self.server.requests.append(self.path)
-        self.close_connection = True
-        self.server.answers[self.path](self)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-def answer_with(body: bytes = b"", status: int = 200, length: int | None = -1, **headers: str) -> Answer:
-    """An answer with a body; `length` is what it announces (None: nothing), by default the truth."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        if length is not None:
-            request.send_header("Content-Length", str(len(body) if length < 0 else length))
-        request.send_header("Connection", "close")
-        for name, value in headers.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.end_headers()
-        request.wfile.write(body)
-
-    return answer
-
-
 # Fixtures --------------------------------------------------------------------------------------------
 
 
@@ -361,15 +301,3 @@ def before(database: Database, loaded_once: Path) -> dict[str, list[dict[str, An
     """Start with a database after one good run; this is what stands in it."""
     database.path.write_bytes(loaded_once.read_bytes())
     return database.dump()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    """A web server."""
-    with Web() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()

@@ -7,18 +7,16 @@ import gzip
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+
+from tests.web import Web, answer_with, chunked, in_turn, part, resumable, whole
 
 from .conftest import (
     Completed,
     Database,
     Etl,
-    Web,
-    answer_with,
     assert_refused,
     load_each,
 )
@@ -142,17 +140,6 @@ def assert_report_of(completed: Completed, source: str, size: int) -> None:
     assert completed.report["bytes_read"] == size
 
 
-def chunked(body: bytes, end: bytes = b"0\r\n\r\n") -> Callable[[BaseHTTPRequestHandler], None]:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        answer_with(length=None, Transfer_Encoding="chunked")(request)
-        for start in range(0, len(body), 1000):
-            part = body[start : start + 1000]
-            request.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
-        request.wfile.write(end)
-
-    return answer
-
-
 def test_reads_a_chunked_transfer(etl: Etl, database: Database, web: Web) -> None:
     assert etl.load("--source", web.serve(chunked(STREAMS["zstd"]))).status == 0
     assert database.deals() == WANTED.rows
@@ -216,6 +203,38 @@ def test_a_broken_chunked_transfer_is_no_success(
     completed = etl.load("--source", url)
     assert completed.status in (65, 69)
     assert_refused(completed, completed.status, database, before)
+
+
+def test_a_transfer_that_breaks_several_times_is_resumed(etl: Etl, database: Database, web: Web) -> None:
+    stream = STREAMS["zstd"]
+    cuts = [len(stream) // 4, 1, len(stream) // 4]
+    url = web.serve(resumable(stream, cuts, ETag='"1"'))
+    completed = etl.load("--source", url)
+    assert (completed.status, completed.stderr) == (0, "")
+    assert_report_of(completed, url, len(stream))
+    assert database.deals() == WANTED.rows
+    assert len(web.requests) == len(cuts) + 1
+
+
+def test_what_is_resumed_is_told_without_secrets(etl: Etl, database: Database, web: Web) -> None:
+    web.serve(resumable(DOCUMENT, [100], ETag='"1"'), "/feed?token=canary")
+    url = web.url("/feed?token=canary").replace("http://", "http://user:canary@")
+    completed = etl("run", "deals", "--source", url, "--client", "f01000")
+    assert completed.status == 0
+    assert f"WARNING {web.url('/feed')}: the transfer" in completed.stderr
+    assert "canary" not in completed.stderr
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_feed_that_changes_while_it_is_read_is_refused(
+    etl: Etl, database: Database, web: Web, before: object, resumes: bool
+) -> None:
+    body = as_lines(awkward() * 3)
+    cut = body.index(b"\n") + 1
+    changed = part(body, cut, ETag='"2"') if resumes else whole(body, ETag='"2"')
+    url = web.serve(in_turn(whole(body, cut, ETag='"1"'), changed))
+    message = assert_refused(etl.load("--source", url), 69, database, before)
+    assert f"the feed changed during the transfer, after {cut:,} bytes" in message
 
 
 def test_what_is_secret_in_a_url_is_not_shown(

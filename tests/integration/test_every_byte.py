@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from etl.channels import Lines
 from etl.errors import DataError, EtlError, MalformedFeed
-from etl.messages import Chunk, Credit, End, Opening, Oversize, Task
+from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
 from etl.parser import ChunkParser
 from etl.progress import Figures
 from etl.reader import Reader
@@ -45,14 +46,15 @@ class Line:
     def __init__(self, slabs: Slabs) -> None:
         self._slabs = slabs
         self._refusing = False
-        self.credits: deque[Credit] = deque()
+        self.tasks = self
+        self.words: deque[Word] = deque()
         self.rows: list[tuple[Any, ...]] = []
 
     def put(self, task: Task) -> None:
         if isinstance(task, Opening):
             self._parser = ChunkParser(PIPELINE, SELECTION, task.layout, task.base)
         elif isinstance(task, Oversize):
-            self.credits.append(Credit(task.slab, applied=True, stop=False))
+            self.words.append(Credit(task.slab, applied=True, stop=False))
         elif isinstance(task, Chunk):
             found = self._parser.parse(self._slabs[task.slab][: task.length], task.offset, task.exact)
             self._refusing = not task.exact and (self._refusing or found.malformed is not None)
@@ -60,22 +62,22 @@ class Line:
                 if found.malformed is not None:
                     raise MalformedFeed(f"byte {found.malformed.offset}: {found.malformed.reason}")
                 self.rows += found.rows
-            self.credits.append(Credit(task.slab, applied=not self._refusing, stop=False))
-        else:
-            assert task is None or isinstance(task, End)
+            self.words.append(Credit(task.slab, applied=not self._refusing, stop=False))
+        elif isinstance(task, End):
+            self.words.append(Done())
 
-    def get(self) -> Credit:
-        return self.credits.popleft()
+    def get(self) -> Word:
+        return self.words.popleft()
 
     def empty(self) -> bool:
-        return not self.credits
+        return not self.words
 
 
 def read(stream: bytes, chunk_bytes: int = 1 << 16) -> list[tuple[Any, ...]]:
     """The rows of a feed; raises an `EtlError` if it is not sound."""
     slabs = Slabs(4, 1 << 16)
     line: Any = Line(slabs)
-    reader = Reader(slabs, [line], line, Figures(), chunk_bytes)
+    reader = Reader(slabs, Lines([line], 1), line, Figures(), chunk_bytes)
     feed = Feed(Counted(io.BytesIO(stream), b""), compression(stream[:4]), len(stream))
     reader.read(0, feed, PIPELINE, allow_empty=True)
     reader.finish()

@@ -1,0 +1,86 @@
+"""The queues between the processes: each has one sender and one receiver, so there is nothing to lock.
+
+A process that is killed inside a `multiprocessing.Queue` can leave its lock held for good. Here it leaves a
+closed pipe: whoever waits for a dead worker's results is told so, once all that it had sent is received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from multiprocessing.context import ForkContext
+from typing import Generic, TypeVar
+
+from etl.messages import Result, Task
+
+SPARES = 8
+"""How many workers may be replaced in one run."""
+
+T = TypeVar("T")
+
+
+class Gone(Exception):
+    """The sender has ended, and all that it sent has been received."""
+
+
+class Channel(Generic[T]):
+    """A queue between two processes that are forked after it was made."""
+
+    def __init__(self, context: ForkContext) -> None:
+        self._receiving, self._sending = context.Pipe(duplex=False)
+
+    def put(self, value: T) -> None:
+        """Send a value; waits if the receiver is far behind."""
+        self._sending.send(value)
+
+    def get(self) -> T:
+        """Return the next value, waiting for it.
+
+        Raises:
+            Gone: there will be none.
+        """
+        try:
+            value: T = self._receiving.recv()
+        except (EOFError, OSError):  # the latter inside a value
+            raise Gone from None
+        return value
+
+    def empty(self) -> bool:
+        """Say whether there is nothing to be had without waiting."""
+        return not self._receiving.poll()
+
+    def leave_sending(self) -> None:
+        """Close this process's copy of the sending end: as long as one is open, nobody is gone."""
+        self._sending.close()
+
+
+class Line:
+    """What connects one worker with the reader and the writer."""
+
+    def __init__(self, context: ForkContext) -> None:
+        self.tasks: Channel[Task] = Channel(context)
+        self.results: Channel[Result] = Channel(context)
+
+
+class Lines:
+    """The lines of all workers, and spare ones for those that take over from a dead worker.
+
+    Chunk number n belongs to turn n modulo the number of workers. A turn begins on the line of its number;
+    when its worker has died it goes on on the next spare one, at the reader's as at the writer's.
+    """
+
+    def __init__(self, lines: Sequence[Line], turns: int) -> None:
+        self._turns = list(lines[:turns])
+        self._spare = list(lines[turns:])
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __getitem__(self, sequence: int) -> Line:
+        return self._turns[sequence % len(self._turns)]
+
+    def replace(self, sequence: int) -> bool:
+        """Go on on a spare line with the turn of a chunk; say whether there was one left."""
+        if not self._spare:
+            return False
+        self._turns[sequence % len(self._turns)] = self._spare.pop(0)
+        return True

@@ -1,0 +1,239 @@
+"""The writer's session with the database: from the lock to the commit, on one connection.
+
+A server that restarts or a connection that is cut does not end a run on PostgreSQL: what was staged is also
+kept in a file without a name, and goes into a new session's staging table. The merge is one transaction, so
+it is done again as a whole, unless the ledger says that it was committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import IO
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from etl import ledger
+from etl.child import termination_held
+from etl.columns import csv_of
+from etl.database import errors_named, is_missing, open_engine, writing
+from etl.errors import ConnectionLost, DatabaseError, LockHeld
+from etl.lock import one_run
+from etl.messages import End, Reject, Rows
+from etl.origin import Version
+from etl.pipeline import Statement, Store, resolve
+from etl.plan import Plan
+from etl.progress import Figures
+from etl.report import RunReport, Written
+from etl.schema import prepare
+from etl.staging import Copy, loader_for
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""How long to wait, in seconds, before each attempt to open a session again."""
+
+MERGES = 3
+"""How often a merge may be begun whose connection breaks."""
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """Stages rows and merges them; a context that ends with its connection."""
+
+    def __init__(self, plan: Plan, report: RunReport, figures: Figures) -> None:
+        self._plan = plan
+        self._report = report
+        self._figures = figures
+        self._store: Store = resolve(plan.pipeline.store)
+        self._stack = ExitStack()
+        self._kept: IO[bytes] | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        if self._kept is not None:
+            self._kept.close()
+
+    @property
+    def batch_rows(self) -> int:
+        """How many rows are best staged at a time."""
+        return self._loader.batch_rows
+
+    def open(self) -> Version | None:
+        """Take the lock and prepare the tables; return what is known of the feed, if it may be skipped.
+
+        Raises:
+            DatabaseError: the database refuses.
+            LockHeld: another run is at work.
+        """
+        with errors_named("opening"):
+            self._connect(self._plan.wait_lock)
+            known = None if self._plan.dry_run else self._begin()
+            self._create_staging()
+        if isinstance(self._loader, Copy):
+            self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
+        return known
+
+    def _connect(self, wait: bool) -> None:
+        engine = open_engine(self._plan.database)
+        if self._plan.dry_run and is_missing(engine):  # it must not come to be
+            engine = open_engine("sqlite://")
+        self._stack.callback(engine.dispose)
+        self._connection = self._stack.enter_context(engine.connect())
+        self._stack.enter_context(one_run(self._connection, self._plan.pipeline.name, wait))
+
+    def _begin(self) -> Version | None:
+        """Create what is missing, and the run's row, so that even a killed run is on record."""
+        known = None
+        # The parent must know of the row if there is one: no end between the two.
+        with termination_held():
+            with writing(self._connection):
+                prepare(self._connection, ledger.SCHEMA, self._store.schema)
+                self._report.run_id = ledger.begin(self._connection, self._report)
+                if self._plan.may_skip:
+                    known = ledger.known_version(self._connection, self._plan)
+            self._figures.run_id = self._report.run_id or 0
+        return known
+
+    def _create_staging(self) -> None:
+        with self._connection.begin():
+            self._store.staging.create(self._connection, checkfirst=False)
+        self._loader = loader_for(self._connection, self._store.staging, self._plan.batch_rows)
+
+    # Staging ---------------------------------------------------------------------------------------
+
+    def stage(self, parts: list[Rows]) -> None:
+        """Add rows to the staging table.
+
+        Raises:
+            DatabaseError: the database or the disk refuses.
+        """
+        self._keep(parts)
+        try:
+            with errors_named("staging"), self._connection.begin():
+                self._loader.load(parts)
+        except ConnectionLost as lost:
+            self._reopen(lost)
+
+    def _keep(self, parts: list[Rows]) -> None:
+        if self._kept is None:
+            return
+        try:
+            for part in parts:
+                self._kept.write(part if isinstance(part, bytes) else csv_of(part))
+        except OSError as error:
+            raise DatabaseError(f"a temporary file: {error.strerror}") from None
+
+    def _reopen(self, lost: ConnectionLost) -> None:
+        """Go on on a new connection, with all that was staged; raise `lost` if there is none to be had."""
+        if self._kept is None or not isinstance(self._loader, Copy):
+            raise lost
+        for pause in PAUSES:
+            logger.warning("%s; trying again in %g s", lost.message, pause)
+            time.sleep(pause)
+            try:
+                with errors_named("opening again"):
+                    with suppress(SQLAlchemyError):
+                        self._stack.close()
+                    self._connect(wait=False)
+                    self._create_staging()
+                    with self._connection.begin():
+                        self._kept.seek(0)
+                        self._loader.send(self._kept)
+                return
+            except ConnectionLost as again:
+                lost = again
+            except LockHeld as held:  # by our own last session, if the server does not know of its end yet
+                logger.warning("%s", held.message)
+        raise lost
+
+    # The end ---------------------------------------------------------------------------------------
+
+    def commit(self, end: End, rejects: list[Reject]) -> Written:
+        """Merge the staged rows in one transaction, together with the run's row.
+
+        Raises:
+            DatabaseError: the database refuses.
+        """
+        with termination_held() as leave_if_asked:
+            written = self._merge_surely(end, rejects, leave_if_asked)
+            # Committed, and that must be told: a SIGTERM that came meanwhile comes too late.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return written
+
+    def skip(self) -> Written:
+        """Note in the run's row that there was nothing to do."""
+        self._report.finish("not_modified")
+        with errors_named("recording the run"), writing(self._connection):
+            ledger.record(self._connection, self._report)
+        return Written(self._report, (), [])
+
+    def _merge_surely(self, end: End, rejects: list[Reject], leave_if_asked: Callable[[], None]) -> Written:
+        for attempt in range(1, MERGES + 1):
+            try:
+                with errors_named("merging"):
+                    return self._merge(end, rejects, leave_if_asked)
+            except ConnectionLost as lost:
+                leave_if_asked()
+                if attempt == MERGES:
+                    raise
+                self._reopen(lost)
+                with errors_named("merging"), self._connection.begin():
+                    if ledger.was_committed(self._connection, self._report.run_id):
+                        return self._written()
+        raise AssertionError
+
+    def _merge(self, end: End, rejects: list[Reject], leave_if_asked: Callable[[], None]) -> Written:
+        with self._connection.begin():
+            self._loader.finish()
+        report, connection = self._report, self._connection
+        report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
+        with writing(connection) as transaction:
+            if self._plan.dry_run:
+                prepare(connection, ledger.SCHEMA, self._store.schema)
+                report.run_id = ledger.begin(connection, report)
+            assert report.run_id is not None
+            counts: Counter[str] = Counter()
+            for statement in self._steps(report.run_id):
+                leave_if_asked()
+                affected = connection.execute(statement.executable).rowcount
+                if statement.counts is not None:
+                    counts[statement.counts] += affected
+            for name, count in counts.items():
+                setattr(report, name, count)
+            report.unchanged = report.matched - report.inserted - report.updated - report.duplicates
+            report.peak_memory_bytes = self._figures.peak_memory_bytes
+            report.finish("succeeded")
+            ledger.record_rejects(connection, report.run_id, rejects)
+            ledger.record(connection, report)
+            if self._plan.sweeps and end.version is not None and len(self._plan.sources) == 1:
+                ledger.remember_version(connection, self._plan, end.version, report.run_id)
+            written = self._written()
+            if self._plan.dry_run:
+                transaction.rollback()
+                report.run_id = None
+            leave_if_asked()
+        return written
+
+    def _steps(self, run_id: int) -> list[Statement]:
+        """Return the merge, and the sweep where the whole feed was seen."""
+        steps = list(self._store.merge(run_id, self._plan.selection))
+        if self._plan.sweeps:
+            steps += self._store.sweep(run_id, self._plan.selection)
+        return steps
+
+    def _written(self) -> Written:
+        overview = self._connection.execute(self._store.overview(self._plan.selection))
+        # Plain strings: the parent would import SQLAlchemy to receive its kind.
+        columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
+        return Written(self._report, columns, [tuple(row) for row in overview])
