@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 
+from tests.lotus import Node
+
 from .feeds import HEAD, OURS, Expected, as_object, awkward
 
 HEAD_TIME = datetime.fromtimestamp(1598306400, UTC) + timedelta(seconds=30) * HEAD
@@ -378,3 +380,10 @@ def web() -> Iterator[Web]:
         server.over.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A Lotus node."""
+    with Node() as node:
+        yield node
