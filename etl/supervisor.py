@@ -14,11 +14,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
-from types import FrameType
 from typing import Any, Protocol
 
 from etl.child import Failed, Finished, run_child
@@ -53,27 +51,26 @@ class Progress(Protocol):
         """The run is over."""
 
 
-def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress) -> Written:
-    """Carry out a plan and return what was written.
+def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, noted: list[int]) -> Written:
+    """Carry out a plan and return what was written; a signal is `noted` by whoever handles it.
 
     Raises:
         EtlError: the run failed; nothing of it was committed.
         Stopped: SIGINT or SIGTERM ended it.
     """
-    with _signals_noted() as noted:
-        family = _Family()
-        try:
-            _start(plan, report, figures, family)
-            return _watch(family, figures, progress, noted)
-        except EtlError:
-            family.stop(noted)
-            if (written := family.late_word("writer")) is None:
-                raise
-            assert isinstance(written, Written)
-            return written  # what ended the run came after the commit
-        finally:
-            family.stop(noted)
-            progress.close()
+    family = _Family()
+    try:
+        _start(plan, report, figures, family)
+        return _watch(family, figures, progress, noted)
+    except EtlError:
+        family.stop(noted)
+        if (written := family.late_word("writer")) is None:
+            raise
+        assert isinstance(written, Written)
+        return written  # what ended the run came after the commit
+    finally:
+        family.stop(noted)
+        progress.close()
 
 
 def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> None:
@@ -222,19 +219,3 @@ def _death(name: str, exit_code: int | None) -> str:
             text = f"the {name} process was killed by {signal.Signals(number).name}"
             return text + (" (probably out of memory)" if number == signal.SIGKILL else "")
     return f"the {name} process ended with status {exit_code}"
-
-
-@contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; the handlers are restored at the end."""
-    noted: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        noted.append(number)
-
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

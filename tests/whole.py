@@ -43,7 +43,7 @@ def run(document: bytes, wanted: set[str], head_epoch: int, **settings: Any) -> 
             None, "deals", str(feed), "failed", None, datetime.now(UTC), head_epoch=head_epoch
         )
         figures = Figures()
-        written = supervisor.run(plan, report, figures, ProgressLog(figures))
+        written = supervisor.run(plan, report, figures, ProgressLog(figures), noted=[])
         connection = sqlite3.connect(database)
         connection.row_factory = sqlite3.Row
         names = ", ".join(["deal_id", *FEED_COLUMNS])
