@@ -70,6 +70,7 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, not
         return written  # what ended the run came after the commit
     finally:
         family.stop(noted)
+        family.close()
         progress.close()
 
 
@@ -210,6 +211,12 @@ class _Family:
             if child.is_alive():
                 child.kill()
             child.join()
+
+    def close(self) -> None:
+        """Close what belongs to the children, who have ended: an error's traceback may keep it for long."""
+        for child, receiving in self._children.values():
+            receiving.close()
+            child.close()
 
 
 def _death(name: str, exit_code: int | None) -> str:
