@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -320,6 +320,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@contextmanager
+def serving() -> Iterator[Web]:
+    """A server that answers until the end of the `with`."""
+    with Web() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
 def answer_with(body: bytes = b"", status: int = 200, length: int | None = -1, **headers: str) -> Answer:
     """An answer with a body; `length` is what it announces (None: nothing), by default the truth."""
 
@@ -373,13 +385,8 @@ def before(database: Database, loaded_once: Path) -> dict[str, list[dict[str, An
 @pytest.fixture
 def web() -> Iterator[Web]:
     """A web server."""
-    with Web() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving() as server:
         yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
