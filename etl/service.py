@@ -18,6 +18,8 @@ from etl.errors import ConfigurationError, EtlError, Stopped, unexpected
 
 logger = logging.getLogger(__name__)
 
+_BETWEEN = "between two rounds"
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
@@ -38,33 +40,54 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{value!r} is not a length of time such as 1h or 1h30m", param, ctx)
         try:
             length = timedelta(**{_UNITS[unit]: int(number) for number, unit in parts})
-        except OverflowError:
+        except (OverflowError, ValueError):
             length = timedelta()
-        if not length:
+        if not timedelta() < length <= _LONGEST:
             self.fail(f"{value!r} is not a length of time to wait", param, ctx)
         return length
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Have SIGINT and SIGTERM end what is done here as any error does, with a word and a status.
+class Signals:
+    """SIGINT and SIGTERM: within a `with` they end what is done as any error does, by raising `Stopped`."""
 
-    Raises:
-        Stopped: one of them came.
-    """
+    def __init__(self) -> None:
+        self._noted: list[int] = []
+        self._noting = False
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
+    def __enter__(self) -> Signals:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._come) for number in numbers}
+        return self
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _come(self, number: int, _frame: FrameType | None) -> None:
+        if not self._noting:
+            raise Stopped(number)
+        self._noted.append(number)
 
-def serve(one_round: Callable[[], None], interval: timedelta) -> None:
+    @contextmanager
+    def noted(self) -> Iterator[list[int]]:
+        """Collect them instead, for whoever has to end things in order."""
+        self._noting = True
+        try:
+            yield self._noted
+        finally:
+            self._noting = False
+
+    def heed(self, when: str) -> None:
+        """Make up for what was noted too late to end anything.
+
+        Raises:
+            Stopped: there is such a signal.
+        """
+        if self._noted:
+            raise Stopped(self._noted[0], when)
+
+
+def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) -> None:
     """Do rounds, each begun `interval` after the last one's beginning; those that fail are logged.
 
     A round that takes longer than that leaves out those whose time has passed.
@@ -89,11 +112,12 @@ def serve(one_round: Callable[[], None], interval: timedelta) -> None:
             logger.error("%s", unexpected("the parent process", error).message)
             logger.debug("", exc_info=True)
         first = False
-        passed = max(0, int((time.monotonic() - due) // seconds))
-        due += (1 + passed) * seconds
-        wait = max(0.0, due - time.monotonic())
-        logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
         try:
+            signals.heed(_BETWEEN)
+            passed = max(0, int((time.monotonic() - due) // seconds))
+            due += (1 + passed) * seconds
+            wait = max(0.0, due - time.monotonic())
+            logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
             time.sleep(wait)
         except Stopped as stopped:
-            raise Stopped(stopped.number, "between two rounds") from None
+            raise Stopped(stopped.number, _BETWEEN) from None
