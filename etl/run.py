@@ -37,7 +37,8 @@ def run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
         if options["explain"]:
             from etl.explain import explain
 
-            explain(make_plan(pipeline, options))
+            with signals.raising():
+                explain(make_plan(pipeline, options))
         elif options["interval"] is not None:
             serve(lambda: _run(pipeline, options, signals), options["interval"], signals)
         else:
@@ -50,11 +51,11 @@ def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> No
     report = RunReport(None, pipeline.name, shown, "failed", None, datetime.now(UTC))
     figures = Figures()
     try:
-        plan = make_plan(pipeline, options)
+        with signals.raising():
+            plan = make_plan(pipeline, options)
         report.head_epoch = plan.selection.head_epoch
-        with signals.noted() as noted:  # till it is told what was committed: that must not be denied
-            written = _carry_out(plan, report, figures, noted, options)
-            _tell(written, options)
+        written = _carry_out(plan, report, figures, signals.noted, options)
+        _tell(written, options)
     except EtlError as error:
         _record_failure(options, report, figures, error)
         if options["as_json"]:

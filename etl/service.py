@@ -18,7 +18,6 @@ from etl.errors import ConfigurationError, EtlError, Stopped, unexpected
 
 logger = logging.getLogger(__name__)
 
-_BETWEEN = "between two rounds"
 _LONGEST = timedelta(days=36_500)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
@@ -48,11 +47,11 @@ class Duration(click.ParamType[timedelta]):
 
 
 class Signals:
-    """SIGINT and SIGTERM: within a `with` they end what is done as any error does, by raising `Stopped`."""
+    """SIGINT and SIGTERM, noted within a `with` for whoever has to end things in order."""
 
     def __init__(self) -> None:
-        self._noted: list[int] = []
-        self._noting = False
+        self.noted: list[int] = []
+        self._raising = False
 
     def __enter__(self) -> Signals:
         numbers = (signal.SIGINT, signal.SIGTERM)
@@ -64,27 +63,24 @@ class Signals:
             signal.signal(number, handler)
 
     def _come(self, number: int, _frame: FrameType | None) -> None:
-        if not self._noting:
+        self.noted.append(number)
+        if self._raising:
             raise Stopped(number)
-        self._noted.append(number)
 
     @contextmanager
-    def noted(self) -> Iterator[list[int]]:
-        """Collect them instead, for whoever has to end things in order."""
-        self._noting = True
-        try:
-            yield self._noted
-        finally:
-            self._noting = False
-
-    def heed(self, when: str) -> None:
-        """Make up for what was noted too late to end anything.
+    def raising(self) -> Iterator[None]:
+        """Have them end what is done here, as any error does. Not for what logs: logging swallows errors.
 
         Raises:
-            Stopped: there is such a signal.
+            Stopped: one of them came, here or before.
         """
-        if self._noted:
-            raise Stopped(self._noted[0], when)
+        self._raising = True
+        try:
+            if self.noted:
+                raise Stopped(self.noted[0])
+            yield
+        finally:
+            self._raising = False
 
 
 def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) -> None:
@@ -112,12 +108,12 @@ def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) 
             logger.error("%s", unexpected("the parent process", error).message)
             logger.debug("", exc_info=True)
         first = False
+        passed = max(0, int((time.monotonic() - due) // seconds))
+        due += (1 + passed) * seconds
+        wait = max(0.0, due - time.monotonic())
+        logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
         try:
-            signals.heed(_BETWEEN)
-            passed = max(0, int((time.monotonic() - due) // seconds))
-            due += (1 + passed) * seconds
-            wait = max(0.0, due - time.monotonic())
-            logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
-            time.sleep(wait)
+            with signals.raising():
+                time.sleep(wait)
         except Stopped as stopped:
-            raise Stopped(stopped.number, _BETWEEN) from None
+            raise Stopped(stopped.number, "between two rounds") from None
