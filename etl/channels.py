@@ -52,6 +52,11 @@ class Channel(Generic[T]):
         """Close this process's copy of the sending end: as long as one is open, nobody is gone."""
         self._sending.close()
 
+    def close(self) -> None:
+        """Close both of this process's copies."""
+        self._sending.close()
+        self._receiving.close()
+
 
 class Line:
     """What connects one worker with the reader and the writer."""
@@ -59,6 +64,11 @@ class Line:
     def __init__(self, context: ForkContext) -> None:
         self.tasks: Channel[Task] = Channel(context)
         self.results: Channel[Result] = Channel(context)
+
+    def close(self) -> None:
+        """Close all of this process's copies."""
+        self.tasks.close()
+        self.results.close()
 
 
 class Lines:

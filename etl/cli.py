@@ -162,7 +162,7 @@ def main() -> None:
         error.show()
         status = error.exit_code
     except EtlError as error:
-        click.echo(f"etl: {error.message}", err=True)
+        _say(error.message)
         status = error.exit_status
     except (click.Abort, KeyboardInterrupt):
         status = 130
@@ -171,6 +171,16 @@ def main() -> None:
         status = 0
     except Exception as error:
         logging.getLogger("etl").debug("", exc_info=True)
-        click.echo(f"etl: {unexpected('the parent process', error).message}", err=True)
+        _say(unexpected("the parent process", error).message)
         status = ProcessDied.exit_status
     sys.exit(status)
+
+
+def _say(message: str) -> None:
+    """Say why the command failed, in the way in which it logs."""
+    from etl import logs
+
+    if logs.is_json():
+        logging.getLogger("etl").error("%s", message)
+    else:
+        click.echo(f"etl: {message}", err=True)

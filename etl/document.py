@@ -17,7 +17,7 @@ from typing import Any
 
 import ijson
 
-from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed
+from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed, one_line
 from etl.framing import Container, Layout
 
 HEAD_LIMIT = 1 << 20
@@ -204,5 +204,5 @@ class Envelope:
         if len(names) == len(values):
             found = dict(zip(names, values, strict=True))
             if "message" in found:
-                return f"{found['message']} (code {found.get('code')})"
+                return f"{one_line(str(found['message']))} (code {found.get('code')})"
         return json.dumps([str(value) for value in values])[:200]

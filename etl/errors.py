@@ -27,6 +27,9 @@ import signal
 import traceback
 from pathlib import Path
 
+SAID_LIMIT = 500
+"""How much of what somebody else says is shown, in characters."""
+
 
 class EtlError(Exception):
     """A run cannot go on; `str()` is the line for the user."""
@@ -112,3 +115,9 @@ def unexpected(process: str, error: Exception) -> ProcessDied:
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind, file = type(error).__name__, Path(place.filename).name
     return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")
+
+
+def one_line(text: str) -> str:
+    """Return what somebody else says as one line of a sane length, with � for what cannot be printed."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line if len(line) <= SAID_LIMIT else f"{line[:SAID_LIMIT]}…"

@@ -27,3 +27,8 @@ def set_up(log_format: str, verbose: bool, quiet: bool) -> None:
     logger = logging.getLogger("etl")
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
+
+
+def is_json() -> bool:
+    """Return whether log lines are JSON objects."""
+    return any(isinstance(h.formatter, _JsonFormatter) for h in logging.getLogger("etl").handlers)

@@ -34,6 +34,11 @@ class Source:
         """The URI, fit to be shown."""
         return redacted(self.uri)
 
+    def without_secrets(self, text: str) -> str:
+        """Return a text without the token, which the server may have put there."""
+        token = self.headers.get("Authorization", "").rpartition(" ")[2]
+        return text.replace(token, "(token)") if token else text
+
 
 @dataclass(frozen=True)
 class Version:

@@ -20,7 +20,7 @@ from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
-from etl.service import serve, stoppable
+from etl.service import Signals, serve
 from etl.show import table
 from etl.source import MAGIC_BYTES, compression
 
@@ -33,32 +33,34 @@ def run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
     Raises:
         EtlError: the run failed; its row in the ledger says so too.
     """
-    with stoppable():
+    with Signals() as signals:
         if options["explain"]:
             from etl.explain import explain
 
-            explain(make_plan(pipeline, options))
+            with signals.raising():
+                explain(make_plan(pipeline, options))
         elif options["interval"] is not None:
-            serve(lambda: _run(pipeline, options), options["interval"])
+            serve(lambda: _run(pipeline, options, signals), options["interval"], signals)
         else:
-            _run(pipeline, options)
+            _run(pipeline, options, signals)
 
 
-def _run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
+def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> None:
     sources = [_source(pipeline, uri, options) for uri in options["sources"]]
     shown = " ".join(source.shown for source in sources)
     report = RunReport(None, pipeline.name, shown, "failed", None, datetime.now(UTC))
     figures = Figures()
     try:
-        plan = make_plan(pipeline, options)
+        with signals.raising():
+            plan = make_plan(pipeline, options)
         report.head_epoch = plan.selection.head_epoch
-        written = _carry_out(plan, report, figures, options)
+        written = _carry_out(plan, report, figures, signals.noted, options)
+        _tell(written, options)
     except EtlError as error:
         _record_failure(options, report, figures, error)
         if options["as_json"]:
             _print_json(report)
         raise
-    _tell(written, options)
 
 
 def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
@@ -117,13 +119,15 @@ def _is_plain_file(source: Source) -> bool:
         return False
 
 
-def _carry_out(plan: Plan, report: RunReport, figures: Figures, options: Mapping[str, Any]) -> Written:
+def _carry_out(
+    plan: Plan, report: RunReport, figures: Figures, noted: list[int], options: Mapping[str, Any]
+) -> Written:
     from etl import supervisor
 
     wanted = options["progress"]
     bar = wanted if wanted is not None else sys.stderr.isatty() and not options["quiet"]
     progress = ProgressBar(figures) if bar else ProgressLog(figures)
-    return supervisor.run(plan, report, figures, progress)
+    return supervisor.run(plan, report, figures, progress, noted)
 
 
 def _record_failure(
@@ -161,10 +165,14 @@ def _tell(written: Written, options: Mapping[str, Any]) -> None:
     elif written.overview:
         click.echo(table(written.columns, written.overview))
     summary = _summary(written.report)
-    if options["interval"] is not None:
+    if options["dry_run"]:
+        summary = f"dry run: {summary}"
+    if options["quiet"]:
+        return
+    if options["interval"] is not None or options["log_format"] == "json":
         logger.info("%s", summary)
-    elif not options["quiet"]:
-        click.echo(f"dry run: {summary}" if options["dry_run"] else summary, err=True)
+    else:
+        click.echo(summary, err=True)
 
 
 def _print_json(report: RunReport) -> None:

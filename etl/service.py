@@ -18,6 +18,7 @@ from etl.errors import ConfigurationError, EtlError, Stopped, unexpected
 
 logger = logging.getLogger(__name__)
 
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
@@ -38,33 +39,51 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{value!r} is not a length of time such as 1h or 1h30m", param, ctx)
         try:
             length = timedelta(**{_UNITS[unit]: int(number) for number, unit in parts})
-        except OverflowError:
+        except (OverflowError, ValueError):
             length = timedelta()
-        if not length:
+        if not timedelta() < length <= _LONGEST:
             self.fail(f"{value!r} is not a length of time to wait", param, ctx)
         return length
 
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Have SIGINT and SIGTERM end what is done here as any error does, with a word and a status.
+class Signals:
+    """SIGINT and SIGTERM, noted within a `with` for whoever has to end things in order."""
 
-    Raises:
-        Stopped: one of them came.
-    """
+    def __init__(self) -> None:
+        self.noted: list[int] = []
+        self._raising = False
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
+    def __enter__(self) -> Signals:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._come) for number in numbers}
+        return self
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _come(self, number: int, _frame: FrameType | None) -> None:
+        self.noted.append(number)
+        if self._raising:
+            raise Stopped(number)
 
-def serve(one_round: Callable[[], None], interval: timedelta) -> None:
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Have them end what is done here, as any error does. Not for what logs: logging swallows errors.
+
+        Raises:
+            Stopped: one of them came, here or before.
+        """
+        self._raising = True
+        try:
+            if self.noted:
+                raise Stopped(self.noted[0])
+            yield
+        finally:
+            self._raising = False
+
+
+def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) -> None:
     """Do rounds, each begun `interval` after the last one's beginning; those that fail are logged.
 
     A round that takes longer than that leaves out those whose time has passed.
@@ -94,6 +113,7 @@ def serve(one_round: Callable[[], None], interval: timedelta) -> None:
         wait = max(0.0, due - time.monotonic())
         logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
         try:
-            time.sleep(wait)
+            with signals.raising():
+                time.sleep(wait)
         except Stopped as stopped:
             raise Stopped(stopped.number, "between two rounds") from None

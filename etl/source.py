@@ -53,7 +53,7 @@ def errors_named(source: Source) -> Iterator[None]:
     try:
         yield
     except (DataError, SourceUnavailable) as error:
-        raise type(error)(f"{source.shown}: {error.message}") from None
+        raise type(error)(f"{source.shown}: {source.without_secrets(error.message)}") from None
 
 
 class RawStream(Protocol):

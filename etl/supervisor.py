@@ -14,11 +14,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
-from types import FrameType
 from typing import Any, Protocol
 
 from etl.channels import SPARES, Channel, Line, Lines
@@ -55,27 +53,27 @@ class Progress(Protocol):
         """The run is over."""
 
 
-def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress) -> Written:
-    """Carry out a plan and return what was written.
+def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, noted: list[int]) -> Written:
+    """Carry out a plan and return what was written; a signal is `noted` by whoever handles it.
 
     Raises:
         EtlError: the run failed; nothing of it was committed.
         Stopped: SIGINT or SIGTERM ended it.
     """
-    with _signals_noted() as noted:
-        family = _Family()
-        try:
-            workers = _start(plan, report, figures, family)
-            return _watch(family, workers, figures, progress, noted)
-        except EtlError:
-            family.stop(noted)
-            if (written := family.late_word("writer")) is None:
-                raise
-            assert isinstance(written, Written)
-            return written  # what ended the run came after the commit
-        finally:
-            family.stop(noted)
-            progress.close()
+    family = _Family()
+    try:
+        workers = _start(plan, report, figures, family)
+        return _watch(family, workers, figures, progress, noted)
+    except EtlError:
+        family.stop(noted)
+        if (written := family.late_word("writer")) is None:
+            raise
+        assert isinstance(written, Written)
+        return written  # what ended the run came after the commit
+    finally:
+        family.stop(noted)
+        family.close()
+        progress.close()
 
 
 def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> Iterator[None]:
@@ -83,6 +81,7 @@ def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> 
     slabs = Slabs(plan.slabs, plan.record_bytes)
     lines = [Line(family.context) for _ in range(plan.workers + SPARES)]
     words: Channel[Word] = Channel(family.context)
+    family.belongings += [*lines, words]
     family.start("writer", partial(_write, plan, report, figures, lines, words))
     family.start("reader", partial(_read, plan, figures, slabs, lines, words))
     workers = _workers(plan, slabs, lines, family)
@@ -180,6 +179,8 @@ class _Family:
         self.context = multiprocessing.get_context("fork")
         self._children: dict[str, tuple[ForkProcess, Connection]] = {}
         self._silent: dict[str, tuple[ForkProcess, Connection]] = {}
+        self.belongings: list[Line | Channel[Word]] = []
+        """What connects them, to be closed in the end."""
 
     def start(self, name: str, function: Callable[[], Any]) -> None:
         """Fork a child that runs `function`."""
@@ -238,6 +239,14 @@ class _Family:
                 child.kill()
             child.join()
 
+    def close(self) -> None:
+        """Close what belongs to the children, who have ended: an error's traceback may keep it for long."""
+        for child, receiving in self._children.values():
+            receiving.close()
+            child.close()
+        for belonging in self.belongings:
+            belonging.close()
+
 
 def _death(name: str, exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
@@ -246,19 +255,3 @@ def _death(name: str, exit_code: int | None) -> str:
             text = f"the {name} process was killed by {signal.Signals(number).name}"
             return text + (" (probably out of memory)" if number == signal.SIGKILL else "")
     return f"the {name} process ended with status {exit_code}"
-
-
-@contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; the handlers are restored at the end."""
-    noted: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        noted.append(number)
-
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

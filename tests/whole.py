@@ -65,4 +65,4 @@ def run_into(
             None, "deals", str(feed), "failed", None, datetime.now(UTC), head_epoch=head_epoch
         )
         figures = Figures()
-        return supervisor.run(plan, report, figures, ProgressLog(figures)).report
+        return supervisor.run(plan, report, figures, ProgressLog(figures), noted=[]).report

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable
+from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable, one_line
 from etl.origin import redacted
 from etl.source import RawStream
 from pipelines.deals.address import Address, parse
@@ -23,7 +23,6 @@ from pipelines.deals.record import Int64
 REPLY_LIMIT = 16 << 20
 """How long a reply may be, in bytes; a stream of deals is not read here."""
 
-_SAID_LIMIT = 500
 _LAST_SECOND = 253402300799
 """The end of year 9999, where Python's calendar ends."""
 
@@ -148,11 +147,8 @@ class Lotus:
 
     def _error(self, kind: type[E], method: str, text: str) -> E:
         """Return an error that names node and method: one line, � for what cannot be printed."""
-        line = " ".join(f"{redacted(self._url)}: {method}: {text}".split())
-        if self._token:
-            line = line.replace(self._token, "(token)")
-        line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-        return kind(line if len(line) <= _SAID_LIMIT else f"{line[:_SAID_LIMIT]}…")
+        line = f"{redacted(self._url)}: {method}: {text}"
+        return kind(one_line(line.replace(self._token, "(token)") if self._token else line))
 
 
 def deals_request(url: str, token: str | None) -> tuple[str, dict[str, str], bytes]:

@@ -26,6 +26,9 @@ from pipelines.deals.tables import FEED_COLUMNS, addresses, changes, deals, stag
 BY_TIME = ("expired", "proposal_expired")
 """The states that a deal comes to by the passing of time alone."""
 
+_AT_ONCE = 1000
+"""How many rows of values a statement may have: databases bound the parameters."""
+
 _PROPOSAL = ("client_id", "provider", "piece_cid", "start_epoch", "end_epoch")
 """What tells which proposal a deal on the chain was."""
 
@@ -80,19 +83,17 @@ class _Step:
         """The state that a deal takes from its record."""
 
     def remember_addresses(self) -> list[Statement]:
-        """What the chain was asked about robust addresses needs not be asked again."""
-        return [
-            Statement(
-                sa.insert(addresses).from_select(
-                    ["address", "id"],
-                    # A run that this one waited for may have asked the same.
-                    sa.select(sa.literal(address), sa.literal(id_address)).where(
-                        ~sa.exists().where(addresses.c.address == address)
-                    ),
-                )
-            )
-            for address, id_address in self._resolved
-        ]
+        """What the chain was asked about robust addresses needs not be asked again.
+
+        A run that this one had to wait for may have remembered some of them.
+        """
+        found = [{"address": address, "id": id_address} for address, id_address in self._resolved]
+        statements: list[sa.Executable] = []
+        for start in range(0, len(found), _AT_ONCE):
+            rows = found[start : start + _AT_ONCE]
+            known = addresses.c.address.in_([row["address"] for row in rows])
+            statements += [sa.delete(addresses).where(known), sa.insert(addresses).values(rows)]
+        return [Statement(statement) for statement in statements]
 
     def adopt_proposals(self) -> sa.Update:
         """Give local proposals their ids: of equal ones, the k-th its k-th."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -125,9 +127,37 @@ def ids_of(
             f"{unknown[0].text} is a robust address: name a Lotus node to look it up with (--lotus-api),"
             " or give the wallet's ID address"
         )
-    with ThreadPoolExecutor(LOOKUPS) as pool:  # they are gone before a process is forked
-        found = dict(zip((a.text for a in unknown), pool.map(node.id_of, unknown), strict=True))
+    found = _looked_up(unknown, node)
     return known | found, found
+
+
+def _looked_up(addresses: Sequence[Address], node: Lotus) -> dict[str, str]:
+    """Return what a node knows addresses as; the first error ends it.
+
+    The threads are gone before a process is forked; whoever is stopped does not wait for a stalled node.
+    """
+    waiting = deque(addresses)
+    found: dict[str, str] = {}
+    failures: list[Exception] = []
+
+    def look_up() -> None:
+        with suppress(IndexError):
+            while True:
+                address = waiting.popleft()
+                try:
+                    found[address.text] = node.id_of(address)
+                except Exception as error:
+                    failures.append(error)
+                    waiting.clear()
+
+    threads = [Thread(target=look_up, daemon=True) for _ in addresses[:LOOKUPS]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return found
 
 
 def node_of(options: Mapping[str, Any]) -> Lotus | None:
@@ -157,7 +187,7 @@ def _from_file(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigurationError(f"{path}: {reason}") from None

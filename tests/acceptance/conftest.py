@@ -20,6 +20,7 @@ import pytest
 
 from tests.databases import Database as Database
 from tests.databases import ServerDatabase, Tables, moment
+from tests.lotus import Node
 from tests.postgres import Server
 
 from .feeds import HEAD, OURS, Expected, as_object, awkward
@@ -301,3 +302,10 @@ def before(database: Database, loaded_once: Path) -> dict[str, list[dict[str, An
     """Start with a database after one good run; this is what stands in it."""
     database.path.write_bytes(loaded_once.read_bytes())
     return database.dump()
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A Lotus node."""
+    with Node() as node:
+        yield node

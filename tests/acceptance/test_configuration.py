@@ -147,67 +147,6 @@ def test_a_file_that_is_named_must_be_there(etl: Etl) -> None:
     refused(etl(*RUN, "--config", "missing.toml"), "missing.toml", "No such file")
 
 
-# Wallets -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za", "robust"),
-        ("f01O00", "f01O00"),
-        ("", "ID address"),
-    ],
-)
-def test_an_address_that_is_none_is_refused_with_the_reason(
-    etl: Etl, feed: Path, address: str, said: str
-) -> None:
-    refused(etl(*RUN, "--source", feed, "--client", OURS[0], "--client", address), said)
-    assert databases(etl) == set()
-
-
-def test_addresses_of_test_networks_are_fine(etl: Etl, database: Database) -> None:
-    source = etl.file(as_object([("1", deal("t01000")), ("2", deal("f01000"))]))
-    assert_done(etl(*RUN, "--source", source, "--client", "t01000"))
-    assert clients(database) == {"t01000"}
-
-
-def test_without_any_wallet_a_run_is_refused_and_makes_no_database(etl: Etl, feed: Path) -> None:
-    refused(etl(*RUN, "--source", feed), "wallets", "--client")
-    assert databases(etl) == set()
-
-
-def test_the_table_wallets_counts_where_no_client_is_named(
-    etl: Etl, database: Database, feed: Path
-) -> None:
-    added = etl("wallets", "add", OURS[1], "f05", "f05")
-    assert (added.status, added.stdout) == (0, "")
-    assert etl("wallets", "add", "f05", "f06").status == 0
-    assert etl("wallets", "list").stdout.split() == sorted([OURS[1], "f05", "f06"])
-    assert etl("wallets", "remove", "f05", "f0999").status == 0
-    assert etl("wallets", "list").stdout.split() == sorted([OURS[1], "f06"])
-    assert_done(etl(*RUN, "--source", feed))
-    assert clients(database) == {OURS[1]}
-    assert_done(etl(*RUN, "--source", feed, "--client", OURS[0]))
-    assert clients(database) == set(OURS)
-
-
-def test_only_id_addresses_can_be_added(etl: Etl) -> None:
-    refused(etl("wallets", "add", "f05", "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"), "robust")
-    assert etl("wallets", "list").stdout == ""
-
-
-def test_a_file_of_clients_may_have_comments_and_blank_lines(
-    etl: Etl, database: Database, feed: Path
-) -> None:
-    (etl.directory / "clients").write_text(f"# ours\n\n  {OURS[0]}\t# the first\r\n\nf05\n#{OTHER}\n")
-    assert_done(etl(*RUN, "--source", feed, "--clients-file", "clients", "--client", OURS[1]))
-    assert clients(database) == set(OURS)
-
-
-def test_a_file_of_clients_that_is_missing_is_refused(etl: Etl, feed: Path) -> None:
-    refused(etl(*RUN, "--source", feed, "--clients-file", "missing"), "missing", "No such file")
-
-
 # Databases ---------------------------------------------------------------------------------------------
 
 SECRET = "s3cret-canary"

@@ -209,12 +209,11 @@ def test_a_failure_that_cannot_be_recorded_is_logged(etl: Etl, database: Databas
         completed = run.process.done()
     database.path.rmdir()
     assert completed.status == 70
-    log, message = completed.stderr.splitlines()
-    assert message.startswith("etl: ")
-    assert "reader" in message
-    line = json.loads(log)
-    assert line["level"] in ("warning", "error")
-    assert "database" in line["message"]
+    log, last = map(json.loads, completed.stderr.splitlines())
+    assert log["level"] == "warning"
+    assert "database" in log["message"]
+    assert last["level"] == "error"
+    assert "reader" in last["message"]
 
 
 # Stopped -----------------------------------------------------------------------------------------------
