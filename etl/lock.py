@@ -63,7 +63,7 @@ def _acquire(attempt: Callable[[], bool], connection: sa.Connection, pipeline: s
 @contextmanager
 def _session_lock(connection: sa.Connection, pipeline: str) -> Iterator[Callable[[], bool]]:
     # Two schemas of one database are two databases to whoever uses them.
-    name = sa.func.current_schema() + f".etl.{pipeline}"
+    name = sa.func.coalesce(sa.func.current_schema(), "") + f".etl.{pipeline}"
     key = sa.func.hashtextextended(name, 0)
 
     def attempt() -> bool:

@@ -44,7 +44,7 @@ def record(rng: random.Random, awkward: float) -> Any:
         ("Label", rng.choice(LABELS) if odd else "bafybei"),
         ("StartEpoch", rng.randrange(1000)),
         ("EndEpoch", rng.randrange(2000)),
-        ("StoragePricePerEpoch", rng.choice(["0", str(10**30), "17"])),
+        ("StoragePricePerEpoch", rng.choice(["0", str(10**30), "17"] + ["9" * 310, "9" * 311] * odd)),
         ("ProviderCollateral", "9223372036854775808"),
         ("ClientCollateral", "-1"),
     ]

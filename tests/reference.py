@@ -120,7 +120,9 @@ def _row(key: str | None, record: Any, head: int, document: bytes) -> dict[str, 
         and isinstance(cid, dict | None)
         and isinstance((cid or {}).get("/"), str | None)
         and all(
-            isinstance(proposal.get(name), str) and re.fullmatch("-?[0-9]+", proposal[name])
+            isinstance(proposal.get(name), str)
+            and re.fullmatch("-?[0-9]+", proposal[name])
+            and len(proposal[name]) <= 310
             for name in ("StoragePricePerEpoch", "ProviderCollateral", "ClientCollateral")
         )
         and (deal_id := _deal_id(spelled)) is not None

@@ -73,8 +73,10 @@ class _Step:
         self._head = selection.head_epoch
         self._head_time = _time(selection.head_time)
         self._now = datetime.now(UTC)
-        # `adopt_proposals` leaves the run's id with the deals that it finds, to tell them from the known.
-        adopted = deals.c.run_id.is_not_distinct_from(run_id)
+        # `adopt_proposals` marks the deals that it finds, to tell them from the known, by what no run has
+        # for its id (ids come again where the ledger was lost). `update_known` updates them all.
+        self._mark = -run_id
+        adopted = deals.c.run_id.is_not_distinct_from(self._mark)
         by_time = sa.and_(staging.c.state.in_(BY_TIME), ~adopted)
         self._adopted = adopted
         self._state = sa.case((by_time, deals.c.state), else_=staging.c.state)
@@ -131,7 +133,7 @@ class _Step:
         return (
             sa.update(deals)
             .where(deals.c.id == pairs.c.id)
-            .values(deal_id=pairs.c.deal_id, run_id=self._run_id)
+            .values(deal_id=pairs.c.deal_id, run_id=self._mark)
         )
 
     def note_changes(self) -> sa.Insert:

@@ -18,6 +18,8 @@ _LARGEST = 2**63 - 1
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
 
 _AMOUNT = re.compile(r"-?[0-9]+\Z")
+_AMOUNT_CHARACTERS = 310
+"""How long an amount may be: 1,024 bits in decimal, and a sign (go-state-types, BigIntMaxSerializedLen)."""
 _DEAL_ID = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
@@ -111,7 +113,9 @@ def _deal_id(spelled: object) -> int:
 
 
 def _amount(text: str) -> str:
-    """Return attoFIL: a decimal string of any length (go-state-types, abi.TokenAmount)."""
+    """Return attoFIL: a decimal string (go-state-types, abi.TokenAmount)."""
+    if len(text) > _AMOUNT_CHARACTERS:
+        raise ValueError("an amount is longer than the chain can hold")
     if (text.isdigit() and text.isascii()) or _AMOUNT.match(text):
         return text
     raise ValueError("an amount is not a whole number")

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from tests.databases import Database as Database
-from tests.databases import Tables, moment
+from tests.databases import ServerDatabase, Tables, moment
 from tests.lotus import Node
+from tests.postgres import Server
 
 from .feeds import HEAD, OURS, Expected, as_object, awkward
 
@@ -216,6 +217,24 @@ def load_each(
 # Processes -------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def under_way(etl: Etl, tables: Tables, document: bytes, *args: str) -> Iterator[Running]:
+    """A run that has begun, holds the lock and waits for the rest of its feed: see `let_end`."""
+    before = len(tables.rows("etl_runs"))
+    command = etl.loading("--source", "-", "--database", tables.url, *args)
+    running = etl.start(*command, stdin=subprocess.PIPE)
+    assert running.stdin is not None
+    running.stdin.write(document[: len(document) // 2])
+    running.stdin.flush()
+    until(lambda: len(tables.rows("etl_runs")) > before)
+    yield running
+
+
+def let_end(running: Running, document: bytes) -> Completed:
+    """Send the rest of the feed of a run that is `under_way`."""
+    return running.done(document[len(document) // 2 :])
+
+
 def children(pid: int) -> list[int]:
     """The children of a process, in the order in which they were started (Linux)."""
     try:
@@ -255,6 +274,17 @@ def etl(tmp_path: Path) -> Iterator[Etl]:
 def database(tmp_path: Path) -> Database:
     """The database that the command uses if none is named."""
     return Database(tmp_path / "deals.db")
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def tables(request: pytest.FixtureRequest, database: Database) -> Iterator[Tables]:
+    """A database of either kind, in turn; nothing is in it yet."""
+    if request.param == "SQLite":
+        yield database
+        return
+    server: Server = request.getfixturevalue("postgresql")
+    with server.database() as name:
+        yield ServerDatabase(server.local(name))
 
 
 @pytest.fixture(scope="session")

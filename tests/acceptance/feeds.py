@@ -249,7 +249,8 @@ class Expected:
         }
 
 
-def expected(*documents: bytes, clients: Iterable[str] = OURS) -> Expected:
+def expected(*documents: bytes, clients: Iterable[str] = OURS, nul: bool = True) -> Expected:
+    """What a run finds in documents; without `nul`, a text that has one is a reject."""
     records = matched = rejected = 0
     rows: dict[int, dict[str, Any]] = {}
     wanted = set(clients)
@@ -258,9 +259,10 @@ def expected(*documents: bytes, clients: Iterable[str] = OURS) -> Expected:
             records += 1
             if record["Proposal"]["Client"] not in wanted:
                 continue
-            if not str(key).isdecimal():
+            row = plain_row(record, HEAD) | {"proposal_id": None}
+            if not str(key).isdecimal() or (not nul and any("\0" in str(value) for value in row.values())):
                 rejected += 1
                 continue
             matched += 1
-            rows[int(key)] = plain_row(record, HEAD) | {"proposal_id": None}
+            rows[int(key)] = row
     return Expected(records, matched, rejected, rows)

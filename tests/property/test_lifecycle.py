@@ -22,13 +22,14 @@ from tests.acceptance import feeds
 from tests.databases import Database, ServerDatabase, Tables, moment
 from tests.lifecycle import Deal, Feed, Tracker
 from tests.postgres import Server
+from tests.reference import plain_row
 from tests.rounds import write
 from tests.whole import run_into
 
 TRACKED = ("f01", "f02")
 PROPOSALS = (  # client, provider, piece, start, end: few, so that records and local proposals meet often
-    *[("f01", "f05", "baga1", 100, 200)] * 3,
-    *[("f01", "f05", None, 100, 200)] * 3,
+    *[("f01", "f05", "baga1", 100, 200)] * 6,
+    *[("f01", "f05", None, 100, 200)] * 4,
     ("f01", "f06", "baga1", 100, 200),
     ("f01", "f05", "baga2", 100, 200),
     ("f02", "f05", "baga1", 101, 200),
@@ -36,7 +37,7 @@ PROPOSALS = (  # client, provider, piece, start, end: few, so that records and l
     ("f09", "f05", "baga1", 100, 200),
 )
 HEADS = (0, 100, 101, 102, 150, 200, 201, 202, 300)
-DEAL_IDS = st.integers(1, 9)
+DEAL_IDS = st.integers(1, 16)
 LOCAL_STATES = ("proposed", "published", "active", "active", "error", "expired", "proposal_expired")
 
 COMPARED = (
@@ -92,9 +93,9 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
         StartEpoch=start,
         EndEpoch=end,
         Label=draw(either("a", None, "")),
-        StoragePricePerEpoch=draw(either("0", "1" + "0" * 30)),
+        StoragePricePerEpoch=draw(either("0", "0", "1" + "0" * 30)),
         state={
-            "SectorStartEpoch": draw(either(-1, 0, 110)),
+            "SectorStartEpoch": draw(either(-1, 0)),
             "SlashEpoch": draw(either(-1, -1, -1, -1, 0, 120)),
             "SectorNumber": draw(either(1, None)),
         },
@@ -103,13 +104,16 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def local_deals(draw: st.DrawFn) -> Local:
-    names = ("client_id", "provider", "piece_cid", "start_epoch", "end_epoch")
-    values = dict(zip(names, draw(either(*PROPOSALS)), strict=True))
-    unknown = draw(either(None, None, None, "provider", "start_epoch", "end_epoch"))
+    row = plain_row(draw(records()), 0)
+    if draw(st.booleans()):  # no more than the proposal
+        row = {
+            name: row[name] for name in ("client_id", "provider", "piece_cid", "start_epoch", "end_epoch")
+        }
+    unknown = draw(either(None, None, None, None, "provider", "start_epoch", "end_epoch"))
     if unknown is not None:
-        values[unknown] = None
-    deal_id = draw(st.none() | st.none() | DEAL_IDS)
-    return Local(values | {"state": draw(either(*LOCAL_STATES)), "deal_id": deal_id})
+        row[unknown] = None
+    deal_id = draw(st.none() | st.none() | st.none() | DEAL_IDS)
+    return Local(row | {"state": draw(either(*LOCAL_STATES)), "deal_id": deal_id})
 
 
 TURNS = st.builds(Turn, st.integers(0, 9), either(*LOCAL_STATES, "slashed"))
@@ -121,7 +125,7 @@ ROUNDS = st.builds(
     settings=st.builds(lambda kind, rows: kind | {"batch_rows": rows}, KINDS, either(None, 1, 4)),
     twice=st.booleans(),
 )
-MEANWHILE = st.lists(local_deals() | local_deals() | TURNS, max_size=6)
+MEANWHILE = st.lists(local_deals() | local_deals() | local_deals() | TURNS, max_size=8)
 LIVES = st.lists(
     st.tuples(MEANWHILE, ROUNDS).map(lambda part: [*part[0], part[1]]), min_size=1, max_size=4
 ).map(lambda parts: [event for part in parts for event in part])
