@@ -82,14 +82,18 @@ def rebuild(connection: sa.Connection, metadata: sa.MetaData) -> None:
     """Make SQLite's tables anew, with the rows that are there: it cannot alter a column.
 
     As its documentation advises ("Making Other Kinds Of Table Schema Changes"), but with the tables that
-    refer to others moved along, so that foreign keys hold all the while.
+    refer to others moved along, so that foreign keys hold all the while. What others have made for these
+    tables is made again: indexes and triggers; views go by the names, which stay.
     """
     inspector = sa.inspect(connection)
     quoted = connection.dialect.identifier_preparer.quote
     there = [table for table in metadata.sorted_tables if inspector.has_table(table.name)]
+    made = _made_for(connection, [table.name for table in there])
+    ours = {index.name for table in there for index in table.indexes}
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")  # else views would follow what is renamed
+    for kind, name, _ in made:
+        connection.exec_driver_sql(f"DROP {kind} {quoted(name)}")
     for table in there:
-        for index in inspector.get_indexes(table.name):
-            connection.exec_driver_sql(f"DROP INDEX {quoted(str(index['name']))}")
         connection.exec_driver_sql(f"ALTER TABLE {quoted(table.name)} RENAME TO {_old(table.name)}")
     metadata.create_all(connection)
     for table in there:
@@ -98,6 +102,19 @@ def rebuild(connection: sa.Connection, metadata: sa.MetaData) -> None:
         connection.exec_driver_sql(f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM {old}")
     for table in reversed(there):
         connection.exec_driver_sql(f"DROP TABLE {_old(table.name)}")
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
+    for _, name, statement in made:
+        if name not in ours:
+            connection.exec_driver_sql(statement)
+
+
+def _made_for(connection: sa.Connection, tables: list[str]) -> list[tuple[str, str, str]]:
+    """Return kind, name and statement of the indexes and triggers that SQLite has for tables."""
+    query = sa.text(
+        "SELECT type, name, sql FROM sqlite_master"
+        " WHERE type IN ('index', 'trigger') AND sql IS NOT NULL AND tbl_name IN :tables"
+    ).bindparams(sa.bindparam("tables", expanding=True))
+    return [(kind, name, sql) for kind, name, sql in connection.execute(query, {"tables": tables})]
 
 
 def _old(name: str) -> str:
