@@ -59,7 +59,7 @@ def errors_named(source: Source) -> Iterator[None]:
 class RawStream(Protocol):
     """Bytes as they are stored or sent."""
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes | memoryview:
         """Return up to `size` bytes; none at the end."""
 
 
@@ -76,8 +76,9 @@ class Counted(io.RawIOBase):
         """Return True."""
         return True
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes | memoryview:
         """Return up to `size` bytes; none at the end."""
+        data: bytes | memoryview
         if self._head:
             data, self._head = self._head, b""
         else:

@@ -258,7 +258,7 @@ def test_deals_that_are_not_valid_are_rejected_one_by_one_and_the_rest_kept(
     assert database.deals() == expected(as_object(good)).rows
     rejects = database.rows("etl_rejects")
     for reject, (key, _) in zip(rejects, NOT_A_DEAL.values(), strict=True):
-        assert reject["key"] == key or key == "\udc00"  # which no database keeps
+        assert reject["key"] == key or key in ("\udc00", "\0")  # which not every database keeps
         assert document[reject["byte_offset"] :].startswith(json.dumps(key).encode())
         assert document[reject["byte_offset"] :].startswith(reject["raw"])
         assert reject["reason"]
