@@ -8,10 +8,12 @@ import time
 
 import pytest
 
+from etl.database import open_engine
+from etl.lock import one_run
 from tests.databases import Tables, moment
 
 from .conftest import Etl, alive, assert_accounts_balance, children, let_end, under_way, until
-from .feeds import as_object, deal, expected
+from .feeds import OURS, as_object, deal, expected
 
 DOCUMENT = as_object([(str(number), deal()) for number in range(50)])
 ANOTHER = as_object([("1000", deal())])
@@ -49,6 +51,21 @@ def test_a_run_that_is_told_to_waits_for_the_one_before(etl: Etl, tables: Tables
     assert (completed.status, completed.stderr) == (0, "")
     assert completed.report["inserted"] == 1
     assert len(tables.deals()) == 51
+
+
+def test_a_run_that_waits_keeps_nobody_from_writing(etl: Etl, tables: Tables) -> None:
+    """Not even where there are no tables yet, and the run before is about to create them."""
+    engine = open_engine(tables.url)
+    with engine.connect() as connection, one_run(connection, "deals", wait=False):
+        at = ("--source", etl.file(ANOTHER), "--database", tables.url)
+        waiting = etl.start("run", "deals", "--client", OURS[0], "--wait-lock", *at)
+        assert waiting.stderr is not None
+        assert b"waiting for another run" in waiting.stderr.readline()
+        tables.execute("CREATE TABLE etl_runs_of_another (run_id BIGINT)")
+        assert waiting.poll() is None
+    engine.dispose()
+    assert waiting.done().status == 0
+    assert list(tables.deals()) == [1000]
 
 
 def test_a_run_that_waits_can_be_stopped(etl: Etl, tables: Tables) -> None:
