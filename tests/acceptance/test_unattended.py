@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import sqlite3
+import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -143,6 +147,22 @@ def test_a_signal_that_comes_with_the_commit_ends_a_service_after_its_report(
     (report,) = objects(completed.stdout)
     assert (report["status"], database.last_run()["status"]) == ("succeeded", "succeeded")
     assert completed.stderr.splitlines()[-1] == "etl: stopped by SIGTERM, between two rounds"
+
+
+@on_linux
+def test_a_run_that_waits_for_the_first_one_of_all_does_not_keep_it_from_making_the_tables(
+    etl: Etl, database: Database
+) -> None:
+    """The other run is this test, which holds its lock: a byte far behind those that SQLite locks."""
+    with database.path.open("wb") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, 0, 1 << 62, 1, 0))
+        process = etl.start("run", "deals", "--wait-lock", "--source", etl.file(DOCUMENT), *NAMED)
+        assert process.stderr is not None
+        assert b"waiting for another run to end" in process.stderr.readline()
+        with closing(sqlite3.connect(database.path, timeout=3)) as connection:
+            connection.execute("CREATE TABLE made (id INTEGER)")
+    assert process.done().status == 0
+    assert len(database.rows("deals")) == 1
 
 
 def test_a_wrong_configuration_ends_a_service_at_once(etl: Etl, database: Database) -> None:
