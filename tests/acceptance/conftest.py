@@ -326,10 +326,12 @@ def serving() -> Iterator[Web]:
     with Web() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            server.shutdown()
+            thread.join()
 
 
 def answer_with(body: bytes = b"", status: int = 200, length: int | None = -1, **headers: str) -> Answer:

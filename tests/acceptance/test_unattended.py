@@ -506,10 +506,10 @@ ANSWERS = (
 FAILURES = {1: "HTTP status 500", 2: "truncated", 3: "the transfer", 4: "not well-formed"}
 
 
-def serve_for_long(etl: Etl) -> Served:
-    database = Database(etl.directory / "deals.db")
-    assert etl("wallets", "add", OURS[0]).status == 0
-    with serving() as web, Node() as node:
+def serve_for_long(directory: Path, over: threading.Event) -> Served:
+    database = Database(directory / "deals.db")
+    with closing(Etl(directory)) as etl, serving() as web, Node() as node:
+        assert etl("wallets", "add", OURS[0]).status == 0
         answers = list(ANSWERS)
 
         def answer(request: BaseHTTPRequestHandler) -> None:
@@ -521,7 +521,8 @@ def serve_for_long(etl: Etl) -> Served:
         )  # fmt: skip
 
         def until_round(number: int) -> None:
-            until(lambda: process.poll() is not None or len(ended(database)) >= number, seconds=40)
+            until(lambda: over.is_set() or len(ended(database)) >= number, seconds=40)
+            assert not over.is_set()
 
         until_round(3)
         early = Figures.of(process.pid)
@@ -536,10 +537,10 @@ def serve_for_long(etl: Etl) -> Served:
 @pytest.fixture(scope="module", autouse=True)
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Served]]:
     """Begun before the first test: it takes its time, and leaves the machine to others meanwhile."""
-    etl = Etl(tmp_path_factory.mktemp("served"))
+    over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(serve_for_long, etl)
-        etl.close()
+        yield pool.submit(serve_for_long, tmp_path_factory.mktemp("served"), over)
+        over.set()
 
 
 @pytest.fixture
