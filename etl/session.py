@@ -24,6 +24,7 @@ from etl.child import termination_held
 from etl.columns import csv_of
 from etl.database import errors_named, is_missing, open_engine, writing
 from etl.errors import ConnectionLost, DatabaseError, LockHeld
+from etl.faults import reached
 from etl.lock import one_run
 from etl.messages import End, Reject, Rows
 from etl.origin import Version
@@ -78,7 +79,9 @@ class Session:
         """
         with errors_named("opening"):
             self._connect(self._plan.wait_lock)
+            reached("locked")
             known = None if self._plan.dry_run else self._begin()
+            reached("begun")
             self._create_staging()
         if isinstance(self._loader, Copy):
             self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
@@ -124,6 +127,7 @@ class Session:
                 self._loader.load(parts)
         except ConnectionLost as lost:
             self._reopen(lost)
+        reached("staged")
 
     def _keep(self, parts: list[Rows]) -> None:
         if self._kept is None:
@@ -196,6 +200,7 @@ class Session:
     def _merge(self, end: End, rejects: list[Reject], leave_if_asked: Callable[[], None]) -> Written:
         with self._connection.begin():
             self._loader.finish()
+        reached("merging")
         report, connection = self._report, self._connection
         report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
         with writing(connection) as transaction:
@@ -206,6 +211,7 @@ class Session:
             counts: Counter[str] = Counter()
             for statement in self._steps(report.run_id):
                 leave_if_asked()
+                reached("step")
                 affected = connection.execute(statement.executable).rowcount
                 if statement.counts is not None:
                     counts[statement.counts] += affected
@@ -223,6 +229,8 @@ class Session:
                 transaction.rollback()
                 report.run_id = None
             leave_if_asked()
+            reached("merged")
+        reached("committed")
         return written
 
     def _steps(self, run_id: int) -> list[Statement]:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from etl.channels import SPARES, Channel, Line, Lines
 from etl.child import Failed, Finished, run_child
 from etl.errors import EtlError, ProcessDied, Stopped
+from etl.faults import reached
 from etl.memory import proportional_bytes
 from etl.messages import Word
 from etl.plan import Plan
@@ -63,7 +64,10 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, not
     family = _Family()
     try:
         workers = _start(plan, report, figures, family)
-        return _watch(family, workers, figures, progress, noted)
+        reached("started")
+        written = _watch(family, workers, figures, progress, noted)
+        reached("told")
+        return written
     except EtlError:
         family.stop(noted)
         if (written := family.late_word("writer")) is None:
