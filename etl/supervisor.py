@@ -150,9 +150,8 @@ def _watch(
     family: _Family, workers: Iterator[None], figures: Figures, progress: Progress, noted: list[int]
 ) -> Written:
     """Wait until the writer is done, a child has failed, or a signal came; replace dead workers."""
-    written: Written | None = None
     started = due = time.monotonic()
-    while written is None:
+    while True:
         if noted:
             raise Stopped(noted[0])
         if time.monotonic() >= due:
@@ -163,6 +162,9 @@ def _watch(
             due = now + min(TICK_SECONDS + (now - started) / 4, MEMORY_SECONDS)
         progress.update()
         for name, word in family.last_words(TICK_SECONDS):
+            if name == "writer" and isinstance(word, Finished):
+                written: Written = word.value
+                return written  # whatever others met with, it was committed
             if isinstance(word, str):
                 if not name.startswith("worker") or next(workers, workers) is workers:
                     raise ProcessDied(word)
@@ -171,9 +173,6 @@ def _watch(
                 if word.details:
                     logger.debug("%s", word.details)
                 raise word.error
-            elif name == "writer":
-                written = word.value
-    return written
 
 
 class _Family:
