@@ -89,15 +89,15 @@ class Command:
             return None
         return when
 
-    def held(self) -> str:
-        """Wait until a process has stopped at a point; return its name."""
+    def held(self, *names: str) -> None:
+        """Wait until processes have stopped at their points."""
 
-        def stopped() -> list[str]:
+        def stopped() -> bool:
             assert self.running, self.lines
-            return [name for name, pid in self.look().items() if state(pid) == "T"]
+            pids = self.look()
+            return all(name in pids and state(pids[name]) == "T" for name in names)
 
         until(stopped)
-        return stopped()[0]
 
     def members(self) -> list[int]:
         """The processes of its session that still run, whoever their parent is."""
@@ -164,3 +164,11 @@ def _stat(pid: int) -> list[str]:
 def state(pid: int) -> str:
     """A process's state: S, R, T (stopped), Z..., or nothing if it is gone."""
     return (_stat(pid) or [""])[0]
+
+
+def asleep(pid: int) -> bool:
+    """Whether a process sleeps, now and a moment later, and has done nothing between."""
+    before = _stat(pid)
+    time.sleep(0.05)
+    after = _stat(pid)
+    return before[0] == after[0] == "S" and before[11:13] == after[11:13]

@@ -180,4 +180,3 @@ def laid(server: Server, folder: Path) -> Iterator[Ground]:
         served = Served(document)
         web.serve(served, PATH)
         yield Ground(web, server, base, folder, document, served)
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,8 @@ class Case:
             assert warns is not None, line
             assert re.search(warns, line), line
         ledger = [
-            f"{row['error']} {row['source']}" for row in (self.tables.rows("etl_runs") if self.tables.has("etl_runs") else [])
+            f"{row['error']} {row['source']}"
+            for row in (self.tables.rows("etl_runs") if self.tables.has("etl_runs") else [])
         ]
         reasons = [row["reason"] for row in self.tables.rows("etl_rejects")]
         for text in (command.stdout, command.stderr, *command.titles, *ledger, *reasons):
@@ -211,7 +212,7 @@ class Case:
             return cursor.fetchall()
 
 
-def _shared_memory() -> Collection[str]:
+def _shared_memory() -> set[str]:
     """What is named in /dev/shm, but for what servers of others have there."""
     folder = Path("/dev/shm")
     return {path.name for path in folder.iterdir() if not path.name.startswith("PostgreSQL.")}
