@@ -12,8 +12,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import IO
 
@@ -63,7 +63,8 @@ class Session:
     ) -> None:
         self._stack.close()
         if self._kept is not None:
-            self._kept.close()
+            with suppress(OSError):  # what could not be written was told
+                self._kept.close()
 
     @property
     def batch_rows(self) -> int:
@@ -84,7 +85,8 @@ class Session:
             reached("begun")
             self._create_staging()
         if isinstance(self._loader, Copy):
-            self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
+            with _disk_errors_named():
+                self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
         return known
 
     def _connect(self, wait: bool) -> None:
@@ -132,11 +134,10 @@ class Session:
     def _keep(self, parts: list[Rows]) -> None:
         if self._kept is None:
             return
-        try:
+        with _disk_errors_named():
             for part in parts:
                 self._kept.write(part if isinstance(part, bytes) else csv_of(part))
-        except OSError as error:
-            raise DatabaseError(f"a temporary file: {error.strerror}") from None
+            self._kept.flush()  # a disk that is full must not come to light after the commit
 
     def _reopen(self, lost: ConnectionLost) -> None:
         """Go on on a new connection, with all that was staged; raise `lost` if there is none to be had."""
@@ -245,3 +246,16 @@ class Session:
         # Plain strings: the parent would import SQLAlchemy to receive its kind.
         columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
         return Written(self._report, columns, [tuple(row) for row in overview])
+
+
+@contextmanager
+def _disk_errors_named() -> Iterator[None]:
+    """Say why what is staged cannot be kept.
+
+    Raises:
+        DatabaseError: the disk refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseError(f"a temporary file: {error.strerror}") from None
