@@ -91,7 +91,7 @@ def proposals() -> list[Row]:
 
 
 def contents(tables: Tables) -> Contents:
-    """What a run has to answer for: all columns but local ids, the run's, and the time of day."""
+    """What a run has to answer for: all columns but local ids and the run's, and no time of day."""
     deals = [
         {name: value for name, value in row.items() if name not in ("id", "run_id", "created_at", "updated_at")}
         | {"verified": bool(row["verified"])}
