@@ -23,7 +23,7 @@ _BEGIN = "sqlite_begin"
 """The execution option that holds SQLite's statement for it."""
 
 BUSY_SECONDS = 30
-"""How long to wait for another writer of an SQLite file."""
+"""How long to wait for another writer of an SQLite file, unless the URL says otherwise (`?timeout=`)."""
 
 _POSTGRESQL = {
     "connect_timeout": "10",
@@ -53,7 +53,7 @@ def open_engine(url: str) -> sa.Engine:
             parsed = parsed.set(drivername="postgresql+psycopg2")
         arguments: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite":
-            arguments = {"timeout": BUSY_SECONDS}
+            arguments = {} if "timeout" in parsed.query else {"timeout": BUSY_SECONDS}
         elif parsed.drivername == "postgresql+psycopg2":
             known = _POSTGRESQL | {"application_name": _application_name()}
             arguments = {name: value for name, value in known.items() if name not in parsed.query}

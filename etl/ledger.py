@@ -134,10 +134,9 @@ def run_at_work(connection: sa.Connection, pipeline: str) -> str:
     """Return what is known of the run that holds the lock, to be added to a sentence."""
     unfinished = (runs.c.pipeline == pipeline, runs.c.error == INTERRUPTED)
     query = sa.select(runs.c.run_id, runs.c.started_at).where(*unfinished).order_by(runs.c.run_id.desc())
-    with connection.begin():  # and end: whoever waits must keep nobody from writing
-        if not sa.inspect(connection).has_table(runs.name):
-            return ""
-        row = connection.execute(query.limit(1)).first()
+    with connection.begin():  # whoever waits must not hold what SQLite has locked for it to read
+        known = sa.inspect(connection).has_table(runs.name)
+        row = connection.execute(query.limit(1)).first() if known else None
     return f": run {row.run_id}, since {row.started_at:%Y-%m-%d %H:%M:%S} UTC" if row else ""
 
 

@@ -18,6 +18,7 @@ import msgspec
 from etl.channels import Channel, Lines
 from etl.document import HEAD_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
+from etl.faults import reached
 from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
 from etl.messages import (
     RAW_BYTES,
@@ -97,6 +98,7 @@ class Reader:
                 raise
             self._read_before += feed.bytes_read
             return
+        reached("opened")
         self._announce(source)
         self._offset = self._exact_until = self._layout.start
         self._after_separator = False
@@ -111,12 +113,14 @@ class Reader:
 
     def finish(self, version: Version | None = None, modified: bool = True) -> None:
         """Tell the workers and the writer that everything was sent, or (not `modified`) need not be."""
+        reached("end")
         end = End(self._sequence, self._read_before, self._base, self._stop, version, modified)
         self._lines[end.sequence].tasks.put(end)
         while not isinstance(word := self._words.get(), Done):
             assert isinstance(word, Lost)
             self._lines.replace(word.sequence)
             self._lines[end.sequence].tasks.put(end)
+        reached("done")
         for turn in range(len(self._lines)):
             self._lines[turn].tasks.put(None)
 
@@ -244,6 +248,7 @@ class Reader:
         self._sequence += 1
         self._offset += consumed
         self._show(0)
+        reached("sent")
 
     # Bytes -----------------------------------------------------------------------------------------
 

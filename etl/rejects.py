@@ -5,57 +5,58 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import TextIO
 
 from etl.errors import DatabaseError
 from etl.messages import Reject
 
 
 class RejectsFile:
-    """A new file of rejects, readable by its owner only; complete when closed."""
+    """A new file of rejects, readable by its owner only; made at the first one, or when it is complete."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file, or empty it.
+        """See that the file can be written; what is in it stays for now.
 
         Raises:
             DatabaseError: the disk refuses, here and below.
         """
         self._path = path
-        try:
-            self._file = open(path, "w", encoding="utf-8", opener=_private)  # noqa: SIM115
-        except OSError as error:
-            raise self._refusal(error) from None
+        self._file: TextIO | None = None
+        with self._refusals():
+            open(path, "a", opener=_private).close()
 
     def write(self, reject: Reject) -> None:
         """Add a line."""
         line = reject._asdict() | {"raw": reject.raw.decode(errors="replace")}
-        try:
-            self._file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise self._refusal(error) from None
+        with self._refusals():
+            self._opened().write(json.dumps(line) + "\n")
 
-    def close(self) -> None:
-        """Write what is left, and close; again does nothing."""
-        try:
-            self._file.close()
-        except OSError as error:
-            raise self._refusal(error) from None
+    def complete(self) -> None:
+        """Write what is left, and close."""
+        with self._refusals():
+            self._opened().close()
 
     def __enter__(self) -> RejectsFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-            return
-        with contextlib.suppress(OSError):  # there is an error to tell already
-            self._file.close()
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # there is an error to tell already
+                self._file.close()
 
-    def _refusal(self, error: OSError) -> DatabaseError:
-        return DatabaseError(f"{self._path}: {error.strerror}")
+    def _opened(self) -> TextIO:
+        if self._file is None:
+            self._file = open(self._path, "w", encoding="utf-8", opener=_private)  # noqa: SIM115
+        return self._file
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DatabaseError(f"{self._path}: {error.strerror}") from None
 
 
 def _private(path: str, flags: int) -> int:

@@ -12,8 +12,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import IO
 
@@ -24,6 +24,7 @@ from etl.child import termination_held
 from etl.columns import csv_of
 from etl.database import errors_named, is_missing, open_engine, writing
 from etl.errors import ConnectionLost, DatabaseError, LockHeld
+from etl.faults import reached
 from etl.lock import one_run
 from etl.messages import End, Reject, Rows
 from etl.origin import Version
@@ -62,7 +63,8 @@ class Session:
     ) -> None:
         self._stack.close()
         if self._kept is not None:
-            self._kept.close()
+            with suppress(OSError):  # what could not be written was told
+                self._kept.close()
 
     @property
     def batch_rows(self) -> int:
@@ -78,10 +80,13 @@ class Session:
         """
         with errors_named("opening"):
             self._connect(self._plan.wait_lock)
+            reached("locked")
             known = None if self._plan.dry_run else self._begin()
+            reached("begun")
             self._create_staging()
         if isinstance(self._loader, Copy):
-            self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
+            with _disk_errors_named():
+                self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
         return known
 
     def _connect(self, wait: bool) -> None:
@@ -124,15 +129,15 @@ class Session:
                 self._loader.load(parts)
         except ConnectionLost as lost:
             self._reopen(lost)
+        reached("staged")
 
     def _keep(self, parts: list[Rows]) -> None:
         if self._kept is None:
             return
-        try:
+        with _disk_errors_named():
             for part in parts:
                 self._kept.write(part if isinstance(part, bytes) else csv_of(part))
-        except OSError as error:
-            raise DatabaseError(f"a temporary file: {error.strerror}") from None
+            self._kept.flush()  # a disk that is full must not come to light after the commit
 
     def _reopen(self, lost: ConnectionLost) -> None:
         """Go on on a new connection, with all that was staged; raise `lost` if there is none to be had."""
@@ -196,6 +201,7 @@ class Session:
     def _merge(self, end: End, rejects: list[Reject], leave_if_asked: Callable[[], None]) -> Written:
         with self._connection.begin():
             self._loader.finish()
+        reached("merging")
         report, connection = self._report, self._connection
         report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
         with writing(connection) as transaction:
@@ -206,6 +212,7 @@ class Session:
             counts: Counter[str] = Counter()
             for statement in self._steps(report.run_id):
                 leave_if_asked()
+                reached("step")
                 affected = connection.execute(statement.executable).rowcount
                 if statement.counts is not None:
                     counts[statement.counts] += affected
@@ -223,6 +230,8 @@ class Session:
                 transaction.rollback()
                 report.run_id = None
             leave_if_asked()
+            reached("merged")
+        reached("committed")
         return written
 
     def _steps(self, run_id: int) -> list[Statement]:
@@ -237,3 +246,16 @@ class Session:
         # Plain strings: the parent would import SQLAlchemy to receive its kind.
         columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
         return Written(self._report, columns, [tuple(row) for row in overview])
+
+
+@contextmanager
+def _disk_errors_named() -> Iterator[None]:
+    """Say why what is staged cannot be kept.
+
+    Raises:
+        DatabaseError: the disk refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseError(f"a temporary file: {error.strerror}") from None

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -129,8 +130,7 @@ class Feed:
         self.version = version
         """What a web server says of the feed's state."""
         self._raw = raw
-        self._returned = b""
-        self._position = 0
+        self._returned: deque[memoryview] = deque()
         if codec is None:
             self._stream: io.RawIOBase = raw
         else:
@@ -152,11 +152,13 @@ class Feed:
         """
         filled = 0
         while filled < len(buffer):
-            if self._position < len(self._returned):
-                part = self._returned[self._position : self._position + len(buffer) - filled]
-                buffer[filled : filled + len(part)] = part
-                self._position += len(part)
-                filled += len(part)
+            if self._returned:
+                part = self._returned.popleft()
+                count = min(len(part), len(buffer) - filled)
+                buffer[filled : filled + count] = part[:count]
+                filled += count
+                if count < len(part):
+                    self._returned.appendleft(part[count:])
                 continue
             count = self._readinto(buffer[filled:])
             if not count:
@@ -166,8 +168,8 @@ class Feed:
 
     def put_back(self, data: bytes) -> None:
         """Make `data` the next bytes that are read."""
-        self._returned = data + self._returned[self._position :]
-        self._position = 0
+        if data:
+            self._returned.appendleft(memoryview(data))
 
     def _readinto(self, buffer: memoryview) -> int:
         try:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from etl.channels import SPARES, Channel, Line, Lines
 from etl.child import Failed, Finished, run_child
 from etl.errors import EtlError, ProcessDied, Stopped
+from etl.faults import reached
 from etl.memory import proportional_bytes
 from etl.messages import Word
 from etl.plan import Plan
@@ -63,7 +64,10 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, not
     family = _Family()
     try:
         workers = _start(plan, report, figures, family)
-        return _watch(family, workers, figures, progress, noted)
+        reached("started")
+        written = _watch(family, workers, figures, progress, noted)
+        reached("told")
+        return written
     except EtlError:
         family.stop(noted)
         if (written := family.late_word("writer")) is None:
@@ -146,9 +150,8 @@ def _watch(
     family: _Family, workers: Iterator[None], figures: Figures, progress: Progress, noted: list[int]
 ) -> Written:
     """Wait until the writer is done, a child has failed, or a signal came; replace dead workers."""
-    written: Written | None = None
     started = due = time.monotonic()
-    while written is None:
+    while True:
         if noted:
             raise Stopped(noted[0])
         if time.monotonic() >= due:
@@ -159,6 +162,9 @@ def _watch(
             due = now + min(TICK_SECONDS + (now - started) / 4, MEMORY_SECONDS)
         progress.update()
         for name, word in family.last_words(TICK_SECONDS):
+            if name == "writer" and isinstance(word, Finished):
+                written: Written = word.value
+                return written  # whatever others met with, it was committed
             if isinstance(word, str):
                 if not name.startswith("worker") or next(workers, workers) is workers:
                     raise ProcessDied(word)
@@ -167,9 +173,6 @@ def _watch(
                 if word.details:
                     logger.debug("%s", word.details)
                 raise word.error
-            elif name == "writer":
-                written = word.value
-    return written
 
 
 class _Family:

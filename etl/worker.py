@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from etl.channels import Line
 from etl.columns import csv_of
+from etl.faults import reached
 from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject
 from etl.parser import ChunkParser, Parsed
 from etl.plan import Plan
@@ -27,8 +28,10 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
         elif isinstance(task, End):
             line.results.put(task)
         elif opening is not None and parser is not None:
+            reached("received")
             exact = isinstance(task, Oversize) or task.exact
             found = _look_at(task, slabs, parser, line)
+            reached("found")
             line.results.put(
                 Batch(
                     sequence=task.sequence,
@@ -42,6 +45,7 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
                     malformed=found.malformed,
                 )
             )
+            reached("sent")
 
 
 def _look_at(task: Chunk | Oversize, slabs: Slabs, parser: ChunkParser, line: Line) -> Parsed:

@@ -73,10 +73,10 @@ class Writer:
             if self._plan.rejects_file is not None:
                 self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
             end = self._receive(lines, words)
-            if self._rejects_file is not None:
-                self._rejects_file.close()
-            if not end.modified:
+            if not end.modified:  # and what an earlier run has rejected stays in the file
                 return self._session.skip()
+            if self._rejects_file is not None:
+                self._rejects_file.complete()
             if self._waiting:
                 self._stage()
             return self._session.commit(end, self._rejects)

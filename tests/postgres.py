@@ -48,7 +48,7 @@ class Server:
         self._names = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self._port: int = free.getsockname()[1]
+            self.port: int = free.getsockname()[1]
         if self._user is not None:
             if not all(path.stat().st_mode & 0o1 for path in installation.parents):
                 installation = shutil.copytree(installation, self._folder / "programs", symlinks=True)
@@ -68,8 +68,12 @@ class Server:
             "--no-sync",
         )  # fmt: skip
         assert made.wait(START_SECONDS) == 0, self._log()
+        self.resume()
+
+    def resume(self) -> None:
+        """Start, also again; returns when the server answers."""
         settings = {
-            "unix_socket_directories": self._folder, "listen_addresses": "127.0.0.1", "port": self._port,
+            "unix_socket_directories": self._folder, "listen_addresses": "127.0.0.1", "port": self.port,
             "fsync": "off", "shared_buffers": "16MB", "autovacuum": "off",
         }  # fmt: skip
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -84,20 +88,24 @@ class Server:
                 assert time.monotonic() < limit, self._log()
                 time.sleep(0.02)
 
+    def halt(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop, whoever is connected."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(START_SECONDS)
+
     def stop(self) -> None:
         """Stop at once, and remove everything."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(START_SECONDS)
+        self.halt(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
     def local(self, database: str) -> str:
         """Return a URL by way of the socket; no password is asked."""
-        return f"postgresql://postgres@/{database}?host={self._folder}&port={self._port}"
+        return f"postgresql://postgres@/{database}?host={self._folder}&port={self.port}"
 
     def remote(self, database: str, password: str = PASSWORD, scheme: str = "postgresql") -> str:
         """Return a URL by way of TCP, with a password."""
-        return f"{scheme}://postgres:{password}@127.0.0.1:{self._port}/{database}"
+        return f"{scheme}://postgres:{password}@127.0.0.1:{self.port}/{database}"
 
     @contextmanager
     def database(self, options: str = "") -> Iterator[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import sqlite3
+import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -144,6 +148,22 @@ def test_a_signal_that_comes_with_the_commit_ends_a_service_after_its_report(
     (report,) = objects(completed.stdout)
     assert (report["status"], database.last_run()["status"]) == ("succeeded", "succeeded")
     assert completed.stderr.splitlines()[-1] == "etl: stopped by SIGTERM, between two rounds"
+
+
+@on_linux
+def test_a_run_that_waits_for_the_first_one_of_all_does_not_keep_it_from_making_the_tables(
+    etl: Etl, database: Database
+) -> None:
+    """The other run is this test, which holds its lock: a byte far behind those that SQLite locks."""
+    with database.path.open("wb") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, 0, 1 << 62, 1, 0))
+        process = etl.start("run", "deals", "--wait-lock", "--source", etl.file(DOCUMENT), *NAMED)
+        assert process.stderr is not None
+        assert b"waiting for another run to end" in process.stderr.readline()
+        with closing(sqlite3.connect(database.path, timeout=3)) as connection:
+            connection.execute("CREATE TABLE made (id INTEGER)")
+    assert process.done().status == 0
+    assert len(database.rows("deals")) == 1
 
 
 def test_a_wrong_configuration_ends_a_service_at_once(etl: Etl, database: Database) -> None:
@@ -487,10 +507,10 @@ ANSWERS = (
 FAILURES = {1: "HTTP status 500", 2: "truncated", 3: "the transfer", 4: "not well-formed"}
 
 
-def serve_for_long(etl: Etl) -> Served:
-    database = Database(etl.directory / "deals.db")
-    assert etl("wallets", "add", OURS[0]).status == 0
-    with serving() as web, Node() as node:
+def serve_for_long(directory: Path, over: threading.Event) -> Served:
+    database = Database(directory / "deals.db")
+    with closing(Etl(directory)) as etl, serving() as web, Node() as node:
+        assert etl("wallets", "add", OURS[0]).status == 0
         answers = list(ANSWERS)
 
         def answer(request: BaseHTTPRequestHandler) -> None:
@@ -502,7 +522,8 @@ def serve_for_long(etl: Etl) -> Served:
         )  # fmt: skip
 
         def until_round(number: int) -> None:
-            until(lambda: process.poll() is not None or len(ended(database)) >= number, seconds=40)
+            until(lambda: over.is_set() or len(ended(database)) >= number, seconds=40)
+            assert not over.is_set()
 
         until_round(3)
         early = Figures.of(process.pid)
@@ -517,10 +538,10 @@ def serve_for_long(etl: Etl) -> Served:
 @pytest.fixture(scope="module", autouse=True)
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Served]]:
     """Begun before the first test: it takes its time, and leaves the machine to others meanwhile."""
-    etl = Etl(tmp_path_factory.mktemp("served"))
+    over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(serve_for_long, etl)
-        etl.close()
+        yield pool.submit(serve_for_long, tmp_path_factory.mktemp("served"), over)
+        over.set()
 
 
 @pytest.fixture

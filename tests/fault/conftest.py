@@ -1,0 +1,59 @@
+"""The ground that all faults fall on, made once; and the table at the end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import Server
+
+from .clean import compare, prepare
+from .ground import KINDS, Ground, laid
+from .oracle import Case
+from .tally import CASES, SEED, SHORT, TALLY
+
+MakeCase = Callable[..., Case]
+
+
+def pytest_report_header() -> str:
+    how = "short version" if SHORT else f"FAULT_CASES={CASES}"
+    return f"faults: {how}, FAULT_SEED={SEED}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TALLY.entries:
+        terminalreporter.section(f"faults, FAULT_SEED={SEED}")
+        for line in TALLY.table():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def ground(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """A feed, databases that know a part of it, and what a clean run makes of them."""
+    with laid(postgresql, tmp_path_factory.mktemp("ground")) as ground:
+        for kind in KINDS:
+            prepare(ground, kind)
+        assert ground.after["SQLite"] == ground.after["PostgreSQL"]
+        assert ground.fresh["SQLite"] == ground.fresh["PostgreSQL"]
+        compare(ground)
+        yield ground
+
+
+@pytest.fixture
+def case(ground: Ground, tmp_path: Path) -> Iterator[MakeCase]:
+    """Makes cases: of a kind of database, with what it knew before or `new`."""
+    with ExitStack() as stack:
+        numbers = itertools.count(1)
+
+        def make(kind: str, new: bool = False) -> Case:
+            folder = tmp_path / str(next(numbers))
+            tables, url = stack.enter_context(ground.database(kind, folder / "work", new))
+            case = Case(ground, folder, tables, url, new)
+            stack.callback(case.close)
+            return case
+
+        yield make
