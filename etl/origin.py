@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 def redacted(uri: str) -> str:
     """Return a URI fit to be shown: without user, password, query and fragment."""
     if "://" not in uri:
-        return uri
+        return uri.encode(errors="backslashreplace").decode()  # a file's name may be no text
     try:
         parts = urlsplit(uri)
     except ValueError:

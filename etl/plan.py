@@ -70,7 +70,7 @@ class Plan:
         """A digest of what is asked of which feed."""
         asked = [self.selection.fingerprint, *(source.uri for source in self.sources)]
         asked.append(f"{self.on_error} {self.max_rejects}")  # what was tolerated once may not be now
-        return hashlib.sha256("\n".join(asked).encode()).hexdigest()
+        return hashlib.sha256("\n".join(asked).encode(errors="surrogateescape")).hexdigest()
 
     @property
     def shown_sources(self) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Tables
 from tests.web import Web, answer_with, chunked, in_turn, part, resumable, whole
 
 from .conftest import (
@@ -120,6 +121,18 @@ def test_reads_a_file_with_a_blank_in_its_name(etl: Etl, database: Database) -> 
     source = etl.file(DOCUMENT, "state market deals.json")
     assert etl.load("--source", source).status == 0
     assert database.deals() == WANTED.rows
+
+
+def test_reads_a_file_whose_name_is_no_text(etl: Etl, tables: Tables) -> None:
+    """Any bytes but a NUL and a slash are a name on Linux."""
+    name = os.fsdecode(b"feed\xff")
+    try:
+        source = etl.file(DOCUMENT, name)
+    except OSError:  # not on every system
+        name, source = "feed", etl.file(DOCUMENT)
+    completed = etl.load("--source", source, "--database", tables.url)
+    assert (completed.status, completed.stderr) == (0, "")
+    assert tables.last_run()["source"].endswith(name.encode(errors="backslashreplace").decode())
 
 
 # Over HTTP -------------------------------------------------------------------------------------------
