@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
 
-.PHONY: run test lint format types unit wheel bench clean help
+.PHONY: run test test-fault soak lint format types unit wheel bench clean help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ types: .venv/ready ## Check types.
 
 unit: .venv/ready ## Run the tests alone.
 	$(BIN)/pytest
+
+test-fault: .venv/ready ## Kill, cut, fill and lock whatever a run needs, again and again (about 30 minutes).
+	FAULT_CASES=$${FAULT_CASES:-20} $(BIN)/pytest tests/fault
+
+soak: .venv/ready ## Two hundred rounds of the service under random kills (about 5 minutes).
+	$(BIN)/python -m tests.fault.soak
 
 wheel: .venv/ready ## Build the wheel, and run the command from it in an environment of its own.
 	$(BIN)/python tests/wheel.py

@@ -18,6 +18,8 @@ from .tally import CASES, SEED, SHORT, TALLY
 
 MakeCase = Callable[..., Case]
 
+collect_ignore = ["test_long_waits.py"] if SHORT else []
+
 
 def pytest_report_header() -> str:
     how = "short version" if SHORT else f"FAULT_CASES={CASES}"

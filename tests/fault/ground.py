@@ -92,12 +92,11 @@ def proposals() -> list[Row]:
 
 def contents(tables: Tables) -> Contents:
     """What a run has to answer for: all columns but local ids and the run's, and no time of day."""
-    deals = [
-        {name: value for name, value in row.items() if name not in ("id", "run_id", "created_at", "updated_at")}
-        | {"verified": bool(row["verified"])}
-        for row in tables.rows("deals")
-    ]  # fmt: skip
+    deals = tables.rows("deals")
     for row in deals:
+        for name in ("id", "run_id", "created_at", "updated_at"):
+            del row[name]
+        row["verified"] = row["verified"] and bool(row["verified"])
         row["last_verified_at"] = row["last_verified_at"] and moment(row["last_verified_at"])
     history = tables.query(
         "SELECT deals.deal_id, proposal_id, previous_state, new_state, epoch"

@@ -109,7 +109,7 @@ class Case:
         status = command.wait(0)
         assert status in statuses, (status, command.lines)
         until(lambda: not command.members(), seconds=2)
-        self._assert_said(command, status, says, warns)
+        self.assert_said(command, status, says, warns)
         committed = self.committed()
         rows = self.new_runs()
         assert len(rows) <= 1
@@ -151,7 +151,7 @@ class Case:
             assert_ledger_agrees(report, self.tables)
             changed = report["inserted"] + report["updated"] + report["expired"]
             assert bool(changed) != committed
-        self._assert_said(command, 0, "", None)
+        self.assert_said(command, 0, "", None)
         self.assert_nothing_left(command)
 
     def judge_both(self, command: Command, *statuses: int, **expected: Any) -> bool:
@@ -169,7 +169,8 @@ class Case:
 
     # Parts -----------------------------------------------------------------------------------------
 
-    def _assert_said(self, command: Command, status: int, says: str, warns: str | None) -> None:
+    def assert_said(self, command: Command, status: int, says: str, warns: str | None) -> None:
+        """What a command says, and the form it has; and that no secret is in it, or kept."""
         lines = [line for _, line in command.lines]
         assert "Traceback" not in command.stderr, command.stderr
         if status >= 0:

@@ -177,28 +177,6 @@ def _restart(here: Case, pause: float) -> None:
         here.ground.server.resume()
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("point", some(["staged:5", "merging:1", "merged:1"]))
-def test_a_server_that_is_gone_for_good_ends_the_run(case: MakeCase, point: str) -> None:
-    here = case("PostgreSQL")
-    with TALLY.case("server gone for good") as entry:
-        command = here.start(fault=f"writer.{point}:STOP")
-        command.held("writer")
-        here.ground.server.halt()
-        try:
-            fault = time.monotonic()
-            command.send("writer", signal.SIGCONT)
-            command.wait(45)
-            entry.noticed = command.lines[0][0] - fault
-        finally:
-            here.ground.server.resume()
-        committed = here.judge(
-            command, 74, says="database: opening again: .*refused", recorded=False, warns=AGAIN
-        )
-        assert not committed
-        here.judge_rerun(committed)
-
-
 # In disagreement ---------------------------------------------------------------------------------------
 
 RAISING = (

@@ -1,0 +1,47 @@
+"""Runs that start at the same moment: one is at work at a time, and all come to the same tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.conftest import assert_accounts_balance
+
+from .conftest import MakeCase
+from .ground import KINDS, contents
+from .tally import TALLY, draw, times
+
+BUSY = "another run is at work"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
+@pytest.mark.parametrize("wait", [False, True], ids=["75", "wait"])
+@pytest.mark.parametrize("number", times(short=1, share=0.25), ids=str)
+def test_runs_at_once(case: MakeCase, kind: str, new: bool, wait: bool, number: int) -> None:
+    here = case(kind, new)
+    count = draw(f"at once {kind} {new} {wait}", number).choice([2, 3])
+    with TALLY.case(f"runs at once, {'in turn' if wait else 'one of them'}"):
+        commands = [here.start(*(["--wait-lock"] if wait else [])) for _ in range(count)]
+        statuses = [command.wait(60) for command in commands]
+        assert contents(here.tables) == here.after
+        done = [command for command, status in zip(commands, statuses, strict=True) if status == 0]
+        assert done
+        if wait:
+            assert len(done) == count, [command.lines for command in commands]
+        rows = {row["run_id"]: row for row in here.new_runs()}
+        assert len(rows) == count
+        for command, status in zip(commands, statuses, strict=True):
+            row = rows[command.report["run_id"]]
+            here.assert_said(command, status, BUSY, None)
+            if status == 0:
+                assert row["status"] == "succeeded"
+                assert_accounts_balance(command.report)
+            else:
+                assert status == 75
+                assert (row["status"], row["error"]) == (
+                    "failed",
+                    command.lines[-1][1].removeprefix("etl: "),
+                )
+        changes = [sum(rows[c.report["run_id"]][name] for name in ("inserted", "updated")) for c in done]
+        assert sum(map(bool, changes)) == 1  # the others found all of it there
+        here.judge_rerun(committed=True)

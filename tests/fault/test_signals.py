@@ -1,0 +1,61 @@
+"""SIGINT and SIGTERM at any time, once and twice: everything or nothing, and the truth of it."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.acceptance.conftest import until
+
+from .conftest import MakeCase
+from .ground import KINDS
+from .tally import TALLY, draw, times
+
+READ, STARTED, LENGTH = 0.5, 0.2, 1.4
+"""Seconds that the feed takes, and between which signals come: Python itself has begun by then."""
+
+STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", times(short=1, share=0.5), ids=str)
+@pytest.mark.parametrize("sort", STATUSES, ids=lambda sort: sort.name)
+def test_a_run_is_stopped_at_any_time(case: MakeCase, kind: str, sort: signal.Signals, number: int) -> None:
+    here = case(kind)
+    random = draw(f"{sort.name} {kind}", number)
+    with TALLY.case(f"{sort.name} at any time") as entry:
+        command = here.start(slowly=READ)
+        until(lambda: "writer" in command.look())  # before that there is nothing to undo
+        sent = command.signal_at(random.uniform(STARTED, LENGTH), "parent", sort)
+        status = command.wait(5)
+        if sent:
+            entry.noticed = command.ended - sent
+        committed = here.judge(
+            command, STATUSES[sort], 0, says=f"stopped by {sort.name}, nothing was committed", recorded=None
+        )
+        assert committed == (status == 0)
+        here.judge_rerun(committed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", times(short=1, share=0.5), ids=str)
+def test_a_second_signal_changes_nothing_but_the_time(case: MakeCase, kind: str, number: int) -> None:
+    here = case(kind)
+    random = draw(f"twice {kind}", number)
+    first, second = random.choice(list(STATUSES)), random.choice(list(STATUSES))
+    with TALLY.case("two signals") as entry:
+        command = here.start(slowly=READ)
+        until(lambda: "writer" in command.look())  # before that there is nothing to undo
+        sent = command.signal_at(random.uniform(STARTED, LENGTH), "parent", first)
+        time.sleep(random.choice([0, random.uniform(0, 0.02), random.uniform(0, 0.3)]))
+        command.send("parent", second)
+        status = command.wait(5)
+        if sent:
+            entry.noticed = command.ended - sent
+        # At the very end there is nobody to heed the second any more.
+        either = (*STATUSES.values(), -first, -second)
+        committed = here.judge(command, *either, 0, says="stopped by SIG.*", recorded=None)
+        assert committed or status != 0
+        here.judge_rerun(committed)
