@@ -169,7 +169,7 @@ class _Step:
         )
 
     def insert_unknown(self) -> sa.Insert:
-        """Every deal that is not known yet, as they stand in staging: to sort them would cost a fifth."""
+        """Every deal that is not known yet, in no certain order: to sort them would cost a fifth."""
         columns = ["deal_id", *FEED_COLUMNS]
         now = _time(self._now)
         verified_at = sa.case((staging.c.state == "active", self._head_time), else_=sa.null())
