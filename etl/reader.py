@@ -45,6 +45,8 @@ class _Sent(NamedTuple):
     task: Chunk | Oversize
     consumed: int
     """The chunk and the separator after it, in bytes."""
+    after_separator: bool
+    """There is one before it."""
 
 
 class Reader:
@@ -244,7 +246,7 @@ class Reader:
 
     def _dispatch(self, task: Chunk | Oversize, consumed: int) -> None:
         self._lines[task.sequence].tasks.put(task)
-        self._sent.append(_Sent(task, consumed))
+        self._sent.append(_Sent(task, consumed, self._after_separator))
         self._sequence += 1
         self._offset += consumed
         self._show(0)
@@ -309,7 +311,7 @@ class Reader:
         self._lines.replace(lost.sequence)
         tasks = self._lines[lost.sequence].tasks
         tasks.put(self._opening)
-        for task, _ in self._sent:
+        for task, *_ in self._sent:
             if self._lines[task.sequence].tasks is tasks:
                 if isinstance(task, Chunk) and task.sequence == lost.sequence:
                     tasks.put(task._replace(deadly=lost.deadly))
@@ -322,6 +324,7 @@ class Reader:
         self._feed.put_back(b"".join(parts))
         self._exact_until = self._offset
         self._offset = self._refused[0].task.offset
+        self._after_separator = self._refused[0].after_separator
         self._free += [sent.task.slab for sent in self._refused]
         self._refused = []
 

@@ -131,11 +131,13 @@ class Feed:
         """What a web server says of the feed's state."""
         self._raw = raw
         self._returned: deque[memoryview] = deque()
+        self._errors: tuple[type[Exception], ...] = (OSError,)
         if codec is None:
             self._stream: io.RawIOBase = raw
         else:
             import pyarrow
 
+            self._errors = (OSError, pyarrow.ArrowException)
             self._stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), codec)
 
     @property
@@ -176,7 +178,7 @@ class Feed:
             return self._stream.readinto(buffer) or 0
         except EtlError:
             raise
-        except OSError as error:
+        except self._errors as error:
             raise TruncatedFeed(
                 f"the {self.codec} stream is truncated or damaged, after {self.bytes_read:,}"
                 f" compressed bytes: {_first_line(error)}"

@@ -233,3 +233,24 @@ def test_no_document_with_a_byte_replaced_passes_that_json_would_refuse() -> Non
             except DataError:
                 continue
             json.loads(damaged)  # raises what it refuses
+
+
+# Taken back, damaged, and no text ------------------------------------------------------------------------
+
+
+def test_a_cut_behind_the_records_is_taken_back_with_what_was_known_before_it() -> None:
+    """The last record is too long; what looks like a boundary stands behind it, in another member."""
+    long = deal(Label="x" * 70_000)
+    document = as_reply(as_array([("1", deal()), ("2", long)]), "", ',"other":[{},{"Proposal":{}}]')
+    assert len(read(document, 70_000)) == 1
+
+
+def test_an_empty_bz2_stream_between_others_is_refused_in_plain_words() -> None:
+    stream = bz2.compress(as_object(PAIRS)[:100]) + bz2.compress(b"") + bz2.compress(b"x")
+    with pytest.raises(DataError, match="bz2 stream is truncated or damaged"):
+        read(stream)
+
+
+def test_records_may_begin_with_a_name_that_is_no_text() -> None:
+    first = b'{"\\ud800":1,' + as_array([("1", deal(OTHER))])[2:-1]
+    assert len(read(b"[" + first + b"," + as_array([("2", deal())])[1:], 100)) == 1
