@@ -132,12 +132,14 @@ def _feed_of(plan: Plan) -> sa.ColumnElement[bool]:
 
 def run_at_work(connection: sa.Connection, pipeline: str) -> str:
     """Return what is known of the run that holds the lock, to be added to a sentence."""
-    if not sa.inspect(connection).has_table(runs.name):
-        return ""
-    unfinished = (runs.c.pipeline == pipeline, runs.c.error == INTERRUPTED)
-    query = sa.select(runs.c.run_id, runs.c.started_at).where(*unfinished).order_by(runs.c.run_id.desc())
-    row = connection.execute(query.limit(1)).first()
-    connection.rollback()
+    with connection.begin():  # and end it: a transaction that stayed open would hold up the other run
+        if not sa.inspect(connection).has_table(runs.name):
+            return ""
+        unfinished = (runs.c.pipeline == pipeline, runs.c.error == INTERRUPTED)
+        query = (
+            sa.select(runs.c.run_id, runs.c.started_at).where(*unfinished).order_by(runs.c.run_id.desc())
+        )
+        row = connection.execute(query.limit(1)).first()
     return f": run {row.run_id}, since {row.started_at:%Y-%m-%d %H:%M:%S} UTC" if row else ""
 
 
