@@ -18,7 +18,7 @@ BUSY = "another run is at work"
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
 @pytest.mark.parametrize("wait", [False, True], ids=["75", "wait"])
-@pytest.mark.parametrize("number", times(share=0.25), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 def test_runs_at_once(case: MakeCase, kind: str, new: bool, wait: bool, number: int) -> None:
     here = case(kind, new)
     count = draw(f"at once {kind} {new} {wait}", number).choice([2, 3])

@@ -76,7 +76,7 @@ def small(here: Case, way: str, folder: Path, room: int) -> Iterator[Callable[[]
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("number", times(share=0.25), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 def test_no_room_for_the_database(case: MakeCase, number: int, way: str) -> None:
     here = case("SQLite")
     assert isinstance(here.tables, Database)
@@ -91,7 +91,7 @@ def test_no_room_for_the_database(case: MakeCase, number: int, way: str) -> None
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("number", times(share=0.25), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 def test_no_room_for_the_staged_rows(case: MakeCase, number: int, way: str) -> None:
     here = case("PostgreSQL")
     room = draw(f"staged {way}", number).randrange(here.ground.matched * 180)

@@ -168,7 +168,7 @@ def test_a_reader_killed_after_the_commit_changes_nothing(case: MakeCase) -> Non
         here.judge_both(command, 0)
 
 
-@pytest.mark.parametrize("number", times(share=0.25), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_process_that_stops_for_a_while_goes_on(case: MakeCase, kind: str, number: int) -> None:
     here = case(kind)

@@ -84,7 +84,7 @@ def test_the_connection_is_cut_at_a_point(case: MakeCase, proxy: Proxy, point: s
 
 
 @pytest.mark.parametrize("direction", ["sent", "received"])
-@pytest.mark.parametrize("number", times(), ids=str)
+@pytest.mark.parametrize("number", times(0.5), ids=str)
 def test_the_connection_is_cut_after_any_byte(
     case: MakeCase, proxy: Proxy, direction: str, number: int
 ) -> None:
@@ -141,7 +141,7 @@ def test_a_server_that_refuses_for_a_while_is_tried_again(case: MakeCase, proxy:
         judge(here, command, entry, fault)
 
 
-@pytest.mark.parametrize("number", times(share=0.25), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 def test_a_stalled_connection_is_waited_for(case: MakeCase, proxy: Proxy, number: int) -> None:
     here = case("PostgreSQL")
     random = draw("stalled", number)
@@ -157,7 +157,7 @@ def test_a_stalled_connection_is_waited_for(case: MakeCase, proxy: Proxy, number
 # Stopped -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", times(share=0.5), ids=str)
+@pytest.mark.parametrize("number", times(0.5), ids=str)
 def test_the_server_is_restarted_at_any_time(case: MakeCase, number: int) -> None:
     here = case("PostgreSQL")
     seconds = draw("restarted", number).uniform(0.3, LENGTH)

@@ -20,7 +20,7 @@ STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", times(share=0.5), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 @pytest.mark.parametrize("sort", STATUSES, ids=lambda sort: sort.name)
 def test_a_run_is_stopped_at_any_time(case: MakeCase, kind: str, sort: signal.Signals, number: int) -> None:
     here = case(kind)
@@ -40,7 +40,7 @@ def test_a_run_is_stopped_at_any_time(case: MakeCase, kind: str, sort: signal.Si
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", times(share=0.5), ids=str)
+@pytest.mark.parametrize("number", times(0.5), ids=str)
 def test_a_second_signal_changes_nothing_but_the_time(case: MakeCase, kind: str, number: int) -> None:
     here = case(kind)
     random = draw(f"twice {kind}", number)
