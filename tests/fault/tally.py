@@ -28,6 +28,10 @@ def draw(kind: str, number: int) -> random.Random:
     return random.Random(f"{SEED} {kind} {number}")
 
 
+PROMPT = 2.0 if SHORT else 1.0
+"""Seconds within which a fault must be noticed; other tests may keep the machine busy."""
+
+
 @dataclass
 class Entry:
     """One case."""

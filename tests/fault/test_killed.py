@@ -13,7 +13,7 @@ from .command import Command, asleep, state
 from .conftest import MakeCase
 from .ground import KINDS
 from .oracle import WORKERS, Case
-from .tally import TALLY, draw, times
+from .tally import PROMPT, TALLY, draw, times
 
 READ = 0.5
 """Seconds that the feed takes, for kills at any time to meet all of a run."""
@@ -47,7 +47,7 @@ def test_a_child_is_killed_at_a_point(case: MakeCase, kind: str, place: str) -> 
         assert killed is not None
         command.wait()
         entry.noticed = command.said(f"the {name} process was killed by SIGKILL", killed)
-        assert entry.noticed < 1
+        assert entry.noticed < PROMPT
         if title == "worker":
             assert here.judge(command, 0, warns=f"the {name} process was killed by SIGKILL")
             here.judge_rerun(True)
@@ -95,7 +95,7 @@ def _strike(here: Case, name: str, target: str, sort: signal.Signals, seconds: f
         told = [when for when, line in command.lines if f"the {target} process " in line]
         if told and struck:
             entry.noticed = told[0] - struck
-            assert entry.noticed < 1
+            assert entry.noticed < PROMPT
         here.judge_rerun(committed)
 
 

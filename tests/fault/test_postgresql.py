@@ -17,7 +17,7 @@ from .command import Command
 from .conftest import MakeCase
 from .ground import Ground
 from .oracle import Case
-from .tally import TALLY, Entry, draw, times
+from .tally import PROMPT, TALLY, Entry, draw, times
 
 READ, LENGTH = 0.5, 1.4
 """Seconds that the feed takes; and within which faults come."""
@@ -51,7 +51,7 @@ def judge(here: Case, command: Command, entry: Entry, fault: float | None) -> No
     told = [when for when, line in command.lines if "database: " in line]
     if told and fault is not None:
         entry.noticed = told[0] - fault
-        assert entry.noticed < 1
+        assert entry.noticed < PROMPT
     here.judge_rerun(committed)
 
 
