@@ -40,6 +40,10 @@ class EtlError(Exception):
         super().__init__(message)
         self.message = message
 
+    def after_commit(self) -> None:
+        """Say that it came too late to undo anything."""
+        self.message = f"{self.message}, after the run was committed"
+
 
 class DataError(EtlError):
     """The feed cannot be trusted."""
@@ -108,6 +112,10 @@ class Stopped(EtlError):
         super().__init__(f"stopped by {signal.Signals(number).name}, {when}")
         self.number = number
         self.exit_status = 128 + number
+
+    def after_commit(self) -> None:
+        """Say that it came too late to undo anything."""
+        self.message = Stopped(self.number, "after the run was committed").message
 
 
 def unexpected(process: str, error: Exception) -> ProcessDied:

@@ -7,6 +7,7 @@ has told the truth. The transaction that merges its records turns it to succeede
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -95,6 +96,13 @@ def was_committed(connection: sa.Connection, run_id: int | None) -> bool:
     """Say whether a run's end was committed, where its connection broke before it could be told."""
     status = connection.execute(sa.select(runs.c.status).where(runs.c.run_id == run_id)).scalar()
     return status == "succeeded"
+
+
+def recall(connection: sa.Connection, report: RunReport) -> None:
+    """Bring the report up to the run's row."""
+    row = connection.execute(sa.select(runs).where(runs.c.run_id == report.run_id)).one()
+    for name, value in row._mapping.items():
+        setattr(report, name, value.replace(tzinfo=UTC) if isinstance(value, datetime) else value)
 
 
 def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) -> None:

@@ -57,7 +57,8 @@ def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> No
         written = _carry_out(plan, report, figures, signals.noted, options)
         _tell(written, options)
     except EtlError as error:
-        _record_failure(options, report, figures, error)
+        if _record_failure(options, report, figures, error):
+            error.after_commit()
         if options["as_json"]:
             _print_json(report)
         raise
@@ -132,8 +133,12 @@ def _carry_out(
 
 def _record_failure(
     options: Mapping[str, Any], report: RunReport, figures: Figures, error: EtlError
-) -> None:
-    """Bring the run's row up to date, or add it; the children are gone by now."""
+) -> bool:
+    """Bring the run's row up to date, or add it; the children are gone by now.
+
+    Says whether the run was committed, by a writer that could not tell of it any more: then the report is
+    brought up to the row.
+    """
     report.run_id = figures.run_id or None
     report.records, report.matched = figures.records, figures.matched
     report.rejected = figures.rejected
@@ -142,7 +147,7 @@ def _record_failure(
     report.finish("failed", error.message)
     unreachable = isinstance(error, DatabaseError | ConfigurationError) and report.run_id is None
     if options["dry_run"] or unreachable:
-        return
+        return False
     from etl import ledger
     from etl.database import transaction
 
@@ -151,9 +156,13 @@ def _record_failure(
             if report.run_id is None:  # the writer was stopped before it came so far
                 report.run_id = ledger.begin(connection, report)
             ledger.record(connection, report)
+            if committed := ledger.was_committed(connection, report.run_id):
+                ledger.recall(connection, report)
+            return committed
     except EtlError as second:
         if not isinstance(error, DatabaseError):  # else it has been told
             logger.warning("%s", second.message)
+        return False
 
 
 # What is shown ---------------------------------------------------------------------------------------

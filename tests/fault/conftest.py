@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.postgres import Server
 
+from . import short
 from .clean import compare, prepare
 from .ground import KINDS, Ground, laid
 from .oracle import Case
@@ -18,12 +20,22 @@ from .tally import CASES, SEED, SHORT, TALLY
 
 MakeCase = Callable[..., Case]
 
-collect_ignore = ["test_long_waits.py"] if SHORT else []
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
+"""They look at processes through /proc."""
 
 
 def pytest_report_header() -> str:
     how = "short version" if SHORT else f"FAULT_CASES={CASES}"
     return f"faults: {how}, FAULT_SEED={SEED}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave all but the short version out, where no number of cases is given."""
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    if SHORT:
+        rest = [item for item in ours if item.name not in short.CASES.get(item.path.name, ())]
+        items[:] = [item for item in items if item not in rest]
+        config.hook.pytest_deselected(items=rest)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -122,6 +122,9 @@ class Case:
         elif committed:
             assert row["status"] == "succeeded"
             assert (row["error"], row["matched"]) == (None, self.ground.matched)
+            if status > 0 and recorded is not False:
+                assert command.lines[-1][1].endswith(", after the run was committed")
+                assert_ledger_agrees(command.report, self.tables)
         elif status < 0 or not recorded:  # nobody was left to tell, or could
             errors = [INTERRUPTED] if recorded is not None else [INTERRUPTED, command.report["error"]]
             assert not row or (row["status"] == "failed" and row["error"] in errors)

@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TypeVar
 
 CASES = int(os.environ.get("FAULT_CASES", "0"))
 SHORT = CASES == 0
 SEED = int(os.environ.get("FAULT_SEED") or (1 if SHORT else random.SystemRandom().randrange(10**9)))
 
-T = TypeVar("T")
 
-
-def times(short: int = 1, share: float = 1) -> range:
-    """The numbers of the random cases of a kind; `share` is for those that take long."""
-    return range(short if SHORT else max(1, round(CASES * share)))
-
-
-def some(values: Sequence[T], short: Sequence[T] = ()) -> Sequence[T]:
-    """All of some cases, or those of the short version."""
-    return short if SHORT else values
+def times(share: float = 1) -> range:
+    """The numbers of the random cases of a test; `share` is for those that take long."""
+    return range(max(1, round(CASES * share)))
 
 
 def draw(kind: str, number: int) -> random.Random:
     """What a random case is drawn from: the same whichever others are run."""
     return random.Random(f"{SEED} {kind} {number}")
+
+
+PROMPT = 2.0 if SHORT else 1.0
+"""Seconds within which a fault must be noticed; other tests may keep the machine busy."""
 
 
 @dataclass

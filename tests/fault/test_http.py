@@ -13,7 +13,7 @@ from .tally import TALLY, draw, times
 RESUMING = "; resuming$"
 
 
-@pytest.mark.parametrize("number", times(short=3, share=2), ids=str)
+@pytest.mark.parametrize("number", times(), ids=str)
 def test_whatever_a_server_answers(case: MakeCase, number: int) -> None:
     random = draw("http", number)
     here = case(random.choice(KINDS))

@@ -17,7 +17,7 @@ from .command import Command
 from .conftest import MakeCase
 from .ground import Ground
 from .oracle import Case
-from .tally import TALLY, Entry, draw, some, times
+from .tally import PROMPT, TALLY, Entry, draw, times
 
 READ, LENGTH = 0.5, 1.4
 """Seconds that the feed takes; and within which faults come."""
@@ -51,7 +51,7 @@ def judge(here: Case, command: Command, entry: Entry, fault: float | None) -> No
     told = [when for when, line in command.lines if "database: " in line]
     if told and fault is not None:
         entry.noticed = told[0] - fault
-        assert entry.noticed < 1
+        assert entry.noticed < PROMPT
     here.judge_rerun(committed)
 
 
@@ -59,7 +59,7 @@ def judge(here: Case, command: Command, entry: Entry, fault: float | None) -> No
 
 
 @pytest.mark.parametrize("lost", ["question", "answer"])
-@pytest.mark.parametrize("point", some(POINTS, ["staged:5", "merged:1"]))
+@pytest.mark.parametrize("point", POINTS)
 def test_the_connection_is_cut_at_a_point(case: MakeCase, proxy: Proxy, point: str, lost: str) -> None:
     """At `merged` the next question is COMMIT: if its answer is lost, it was committed all the same."""
     here = case("PostgreSQL")
@@ -84,7 +84,7 @@ def test_the_connection_is_cut_at_a_point(case: MakeCase, proxy: Proxy, point: s
 
 
 @pytest.mark.parametrize("direction", ["sent", "received"])
-@pytest.mark.parametrize("number", times(short=1), ids=str)
+@pytest.mark.parametrize("number", times(0.5), ids=str)
 def test_the_connection_is_cut_after_any_byte(
     case: MakeCase, proxy: Proxy, direction: str, number: int
 ) -> None:
@@ -103,7 +103,7 @@ def test_the_connection_is_cut_after_any_byte(
         judge(here, command, entry, None)
 
 
-@pytest.mark.parametrize("number", times(short=1), ids=str)
+@pytest.mark.parametrize("number", times(), ids=str)
 def test_the_session_is_terminated_at_any_time(case: MakeCase, number: int) -> None:
     here = case("PostgreSQL")
     seconds = draw("terminated", number).uniform(0.3, LENGTH)
@@ -125,7 +125,7 @@ def _terminate(here: Case) -> bool:
     return bool(rows)
 
 
-@pytest.mark.parametrize("point", some(POINTS[2:7], ["merging:1"]))
+@pytest.mark.parametrize("point", POINTS[2:7])
 def test_a_server_that_refuses_for_a_while_is_tried_again(case: MakeCase, proxy: Proxy, point: str) -> None:
     here = case("PostgreSQL")
     with TALLY.case("connection cut, and refused for a while") as entry:
@@ -141,7 +141,7 @@ def test_a_server_that_refuses_for_a_while_is_tried_again(case: MakeCase, proxy:
         judge(here, command, entry, fault)
 
 
-@pytest.mark.parametrize("number", times(short=1, share=0.25), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 def test_a_stalled_connection_is_waited_for(case: MakeCase, proxy: Proxy, number: int) -> None:
     here = case("PostgreSQL")
     random = draw("stalled", number)
@@ -157,7 +157,7 @@ def test_a_stalled_connection_is_waited_for(case: MakeCase, proxy: Proxy, number
 # Stopped -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", times(short=1, share=0.5), ids=str)
+@pytest.mark.parametrize("number", times(0.5), ids=str)
 def test_the_server_is_restarted_at_any_time(case: MakeCase, number: int) -> None:
     here = case("PostgreSQL")
     seconds = draw("restarted", number).uniform(0.3, LENGTH)
@@ -212,7 +212,7 @@ DISAGREEMENTS = {
 }
 
 
-@pytest.mark.parametrize("what", some(list(DISAGREEMENTS), ["a check"]))
+@pytest.mark.parametrize("what", list(DISAGREEMENTS))
 def test_what_the_data_cannot_be_is_not_tried_again(case: MakeCase, what: str) -> None:
     here = case("PostgreSQL")
     done, undone, code = DISAGREEMENTS[what]
@@ -256,7 +256,7 @@ def _waits(here: Case) -> bool:
     return bool(here.tables.query("SELECT 1 AS x FROM pg_locks WHERE NOT granted"))
 
 
-@pytest.mark.parametrize("table", some(["deals", "deal_state_changes", "etl_runs"], ["deals"]))
+@pytest.mark.parametrize("table", ["deals", "deal_state_changes", "etl_runs"])
 def test_a_locked_table_is_waited_for_in_the_memory_that_there_is(case: MakeCase, table: str) -> None:
     here = case("PostgreSQL")
     with TALLY.case("table locked for a while"):
@@ -280,7 +280,7 @@ def resident(command: Command) -> int:
     return sum(sizes)
 
 
-@pytest.mark.parametrize("table", some(["deals", "etl_runs"], ["deals"]))
+@pytest.mark.parametrize("table", ["deals", "etl_runs"])
 def test_a_table_locked_for_too_long_ends_the_run(case: MakeCase, table: str) -> None:
     here = case("PostgreSQL")
     with TALLY.case("table locked for too long") as entry:

@@ -20,7 +20,7 @@ STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", times(short=1, share=0.5), ids=str)
+@pytest.mark.parametrize("number", times(0.25), ids=str)
 @pytest.mark.parametrize("sort", STATUSES, ids=lambda sort: sort.name)
 def test_a_run_is_stopped_at_any_time(case: MakeCase, kind: str, sort: signal.Signals, number: int) -> None:
     here = case(kind)
@@ -40,7 +40,7 @@ def test_a_run_is_stopped_at_any_time(case: MakeCase, kind: str, sort: signal.Si
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", times(short=1, share=0.5), ids=str)
+@pytest.mark.parametrize("number", times(0.5), ids=str)
 def test_a_second_signal_changes_nothing_but_the_time(case: MakeCase, kind: str, number: int) -> None:
     here = case(kind)
     random = draw(f"twice {kind}", number)
@@ -58,4 +58,22 @@ def test_a_second_signal_changes_nothing_but_the_time(case: MakeCase, kind: str,
         either = (*STATUSES.values(), -first, -second)
         committed = here.judge(command, *either, 0, says="stopped by SIG.*", recorded=None)
         assert committed or status != 0
+        here.judge_rerun(committed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", ["writer.merged:1", "writer.committed:1"])
+def test_a_second_signal_kills_a_writer_that_does_not_answer(case: MakeCase, kind: str, place: str) -> None:
+    here = case(kind)
+    with TALLY.case("two signals") as entry:
+        command = here.start(fault=f"{place}:STOP")
+        command.held("writer")
+        command.send("parent", signal.SIGINT)
+        time.sleep(0.5)
+        sent = command.send("parent", signal.SIGTERM)
+        command.wait(2)
+        assert sent is not None
+        entry.noticed = command.ended - sent
+        committed = here.judge(command, 130, says="stopped by SIGINT")
+        assert committed == (place == "writer.committed:1")
         here.judge_rerun(committed)
