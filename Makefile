@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
 
-.PHONY: run test test-fault soak lint format types unit wheel bench clean help
+.PHONY: run test test-fault soak lint format types unit unit-acceptance unit-rest wheel bench clean help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,8 +34,14 @@ format: .venv/ready ## Format the code.
 types: .venv/ready ## Check types.
 	$(BIN)/mypy
 
-unit: .venv/ready ## Run the tests alone.
-	$(BIN)/pytest
+unit: .venv/ready ## Run the tests alone, the two halves at once: much of their time they wait.
+	@$(MAKE) --no-print-directory -j 2 unit-acceptance unit-rest
+
+unit-acceptance: .venv/ready
+	$(BIN)/pytest -q tests/acceptance
+
+unit-rest: .venv/ready
+	$(BIN)/pytest -q tests/unit tests/property tests/integration tests/fault
 
 test-fault: .venv/ready ## Kill, cut, fill and lock whatever a run needs, again and again (about 30 minutes).
 	FAULT_CASES=$${FAULT_CASES:-20} $(BIN)/pytest tests/fault
