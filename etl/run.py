@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +21,7 @@ from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
 from etl.show import table
-from etl.source import MAGIC_BYTES, compression
+from etl.source import is_plain_file
 
 logger = logging.getLogger(__name__)
 
@@ -106,18 +105,7 @@ def _source(pipeline: Pipeline, uri: str, options: Mapping[str, Any]) -> Source:
 def _workers(sources: tuple[Source, ...]) -> int:
     """Return one worker a core; decompression takes a core for itself, plain files hardly any."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if all(map(_is_plain_file, sources)) else max(1, cores - 1)
-
-
-def _is_plain_file(source: Source) -> bool:
-    path = Path(source.uri)
-    try:
-        if not path.is_file():  # what is read of a pipe is gone
-            return False
-        with path.open("rb") as file:
-            return compression(file.read(MAGIC_BYTES)) is None
-    except OSError:
-        return False
+    return cores if all(map(is_plain_file, sources)) else max(1, cores - 1)
 
 
 def _carry_out(

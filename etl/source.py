@@ -110,6 +110,18 @@ def _unavailable() -> Iterator[None]:
         raise SourceUnavailable(error.strerror or str(error)) from None
 
 
+def is_plain_file(source: Source) -> bool:
+    """Say whether a source is known not to be compressed: what could be looked at is a file."""
+    path = Path(source.uri)
+    try:
+        if not path.is_file():  # what is read of a pipe is gone
+            return False
+        with path.open("rb") as file:
+            return compression(file.read(MAGIC_BYTES)) is None
+    except OSError:
+        return False
+
+
 def warn_if_stale(version: Version, after: timedelta | None) -> None:
     """Log it if a feed was last changed longer ago than it should be."""
     modified_at = version.modified_at

@@ -106,9 +106,11 @@ def _workers(plan: Plan, slabs: Slabs, lines: list[Line], family: _Family) -> It
 
 def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: Channel[Word]) -> None:
     from etl.reader import Reader
-    from etl.source import errors_named, open_feed, warn_if_stale
+    from etl.source import errors_named, is_plain_file, open_feed, warn_if_stale
 
     _leave(lines)
+    if not all(map(is_plain_file, plan.sources)):
+        import pyarrow  # noqa: F401 - while the writer imports the database's modules
     reader = Reader(slabs, Lines(lines, plan.workers), words, figures, plan.chunk_bytes)
     known = reader.wait_until_ready()
     version = None
