@@ -58,10 +58,13 @@ def sweep(run_id: int, selection: Selection) -> list[Statement]:
 
 def _drop_duplicates() -> sa.Delete:
     """Of a deal that stands in the feed more than once, the last record holds."""
-    later = staging.alias("later")
-    return sa.delete(staging).where(
-        sa.exists().where(later.c.deal_id == staging.c.deal_id, later.c.position > staging.c.position)
+    # By rank: to look for a later one of each would take for ever, if a million records have one id.
+    latest_first = sa.func.row_number().over(
+        partition_by=staging.c.deal_id, order_by=staging.c.position.desc()
     )
+    ranked = sa.select(staging.c.position, latest_first.label("rank")).subquery("ranked")
+    earlier = sa.select(ranked.c.position).where(ranked.c.rank > 1)
+    return sa.delete(staging).where(staging.c.position.in_(earlier))
 
 
 class _Step:

@@ -192,3 +192,14 @@ def test_a_proposal_that_lacks_nothing_but_its_id_is_updated(etl: Etl, tables: T
     assert row["deal_id"] == 12
     assert moment(row["last_verified_at"]) == HEAD_TIME
     assert history(tables) == []
+
+
+def test_a_deal_that_stands_in_the_feed_again_and_again_takes_no_longer_for_it(
+    etl: Etl, tables: Tables
+) -> None:
+    """To compare each record with each other one would take minutes."""
+    prepared(etl, tables, wallet=OURS[0])
+    feed: Pairs = [("7", deal(Label=str(number))) for number in range(40_000)]
+    report = run(etl, tables, feed)
+    assert figures(report, "matched", "inserted", "duplicates") == [40_000, 1, 39_999]
+    assert tables.deals()[7]["label"] == "39999"
