@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from typing import Any
 
@@ -173,6 +174,8 @@ def main() -> None:
         logging.getLogger("etl").debug("", exc_info=True)
         _say(unexpected("the parent process", error).message)
         status = ProcessDied.exit_status
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # all is done and told: it would change the status alone
     sys.exit(status)
 
 
