@@ -127,14 +127,6 @@ def writing(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
         connection.execution_options(**{_BEGIN: "BEGIN"})
 
 
-def shown(url: str) -> str:
-    """Return a database URL fit to be shown: the password masked, no query."""
-    try:
-        return sa.make_url(url).set(query={}).render_as_string(hide_password=True)
-    except exc.ArgumentError:
-        return "(not a database URL)"
-
-
 @contextmanager
 def errors_named(doing: str) -> Iterator[None]:
     """Turn the driver's errors into one line that holds no values.
