@@ -22,11 +22,12 @@ from etl.columns import csv_of
 from etl.database import open_engine, writing
 from etl.messages import Rows
 from etl.schema import prepare
-from etl.staging import loader_for
+from etl.staging import Loader, loader_for
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
 from pipelines.deals.selection import Tracked
 from pipelines.deals.store import STORE
+from pipelines.deals.tables import staging
 
 ROWS = 215_000
 """What a dense feed of a gigabyte holds of some wallets' deals."""
@@ -99,8 +100,8 @@ def _psql_copy(url: str, file: Path, engine: sa.Engine) -> float:
     psql = shutil.which("psql")
     if psql is None:
         raise CommandFailed("the command psql is needed, and is not on the PATH")
-    table = " ".join(str(CreateTable(STORE.staging).compile(dialect=engine.dialect)).split())
-    script = f"{table};\n\\timing on\n\\copy {STORE.staging.name} FROM '{file}' (FORMAT csv)\n"
+    table = " ".join(str(CreateTable(staging).compile(dialect=engine.dialect)).split())
+    script = f"{table};\n\\timing on\n\\copy {staging.name} FROM '{file}' (FORMAT csv)\n"
     done = subprocess.run(
         [psql, url, "-q", "-v", "ON_ERROR_STOP=1"],
         input=script,
@@ -120,29 +121,28 @@ def _run(engine: sa.Engine, parts: list[Rows], selection: Tracked) -> tuple[floa
         with writing(connection):
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS etl_schema, {', '.join(_TABLES)}")
             prepare(connection, ledger.SCHEMA, STORE.schema)
-        staged = _stage(connection, parts)
-        first = _merge(connection, selection, 1)
-        _stage(connection, parts)
-        return staged, first, _merge(connection, selection, 2)
+        loader, staged = _stage(connection, parts)
+        first = _merge(connection, loader, selection, 1)
+        loader, _ = _stage(connection, parts)
+        return staged, first, _merge(connection, loader, selection, 2)
 
 
-def _stage(connection: sa.Connection, parts: list[Rows]) -> float:
+def _stage(connection: sa.Connection, parts: list[Rows]) -> tuple[Loader, float]:
     with connection.begin():
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {STORE.staging.name}")
-        STORE.staging.create(connection, checkfirst=False)
-    loader = loader_for(connection, STORE.staging, None)
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {staging.name}")
+    loader = loader_for(connection, staging, None, None)
     step = loader.batch_rows // CHUNK_ROWS + 1
     started = time.perf_counter()
     for at in range(0, len(parts), step):
         with connection.begin():
             loader.load(parts[at : at + step])
-    return time.perf_counter() - started
+    return loader, time.perf_counter() - started
 
 
-def _merge(connection: sa.Connection, selection: Tracked, run_id: int) -> float:
+def _merge(connection: sa.Connection, loader: Loader, selection: Tracked, run_id: int) -> float:
     started = time.perf_counter()
     with connection.begin():
-        loader_for(connection, STORE.staging, None).finish()
+        loader.finish()
     with writing(connection):
         for statement in [*STORE.merge(run_id, selection), *STORE.sweep(run_id, selection)]:
             connection.execute(statement.executable)

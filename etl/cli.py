@@ -92,20 +92,19 @@ def pipelines() -> None:
 
 @cli.command()
 @click.argument("source")
-@click.option("--pipeline", "name", help="What to look for.  [default: the only pipeline]")
-def inspect(source: str, name: str | None) -> None:
+@click.option("--pipeline", "name", default=pipeline.usual(), show_default=True, help="What to look for.")
+def inspect(source: str, name: str) -> None:
     """Show what the first bytes of a feed tell: compression, shape, where the records are."""
     from etl.explain import describe, show
     from etl.origin import Source
 
-    name = name or pipeline.only()
     if name not in pipeline.names():
         raise click.BadParameter(f"one of {', '.join(pipeline.names())}", param_hint="--pipeline")
     show(describe(Source(source), pipeline.load(name)))
 
 
 @cli.command()
-@database_options(pipeline.only())
+@database_options(pipeline.usual())
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def history(database: str, limit: int, as_json: bool) -> None:
@@ -122,7 +121,7 @@ def history(database: str, limit: int, as_json: bool) -> None:
 
 
 @cli.command()
-@database_options(pipeline.only())
+@database_options(pipeline.usual())
 @click.option("--run", "run_id", type=int, help="Which run.  [default: the latest with rejects]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the raw bytes.")
 def rejects(database: str, run_id: int | None, as_json: bool) -> None:

@@ -51,19 +51,27 @@ def explain(plan: Plan) -> None:
     """
     for source in plan.sources:
         show(describe(source, plan.pipeline))
-    sought = [literal.decode() for literal in literals(plan.selection.wanted)]
+    wanted = plan.selection.wanted
+    sought = [literal.decode() for literal in literals(wanted)] if wanted is not None else ["none: all"]
     shown = sought if len(sought) < 8 else [*sought[:6], f"(and {len(sought) - 7:,} more)", sought[-1]]
+    tested = f"{'.'.join(plan.pipeline.match)} in {len(wanted):,} values" if wanted is not None else "-"
     slabs = f"{plan.slabs} of {plan.record_bytes:,} bytes, cut at {plan.chunk_bytes:,}"
     show(
         [
             ("prefilter", " ".join(shown)),
-            ("then", f"{'.'.join(plan.pipeline.match)} in {len(plan.selection.wanted):,} values"),
+            ("then", tested),
             ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
             ("processes", f"1 reader, {plan.workers} workers, 1 writer"),
             ("slabs", slabs),
-            ("staging", "COPY" if plan.copies else "bulk inserts"),
+            ("staging", _staging(plan)),
         ]
     )
+
+
+def _staging(plan: Plan) -> str:
+    if plan.output is not None:
+        return f"{plan.output} (Parquet)"
+    return "COPY" if plan.copies else "bulk inserts"
 
 
 def show(lines: list[tuple[str, str]]) -> None:

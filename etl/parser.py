@@ -1,9 +1,12 @@
 """From the bytes of a chunk to rows and rejects, every byte of it checked.
 
-The fast way cuts the chunk at the records that hold a candidate. Each of those is decoded, typed; each
-gap between them is put between the container's brackets and must be a well-formed document by a SIMD
-parser, which also counts its records. Since every piece parses, every cut was right (`etl.framing`), so
-nothing is looked at twice.
+Where most records are wanted, the chunk is decoded as a whole, typed; the SIMD parser says whether it is
+well-formed and how many records it holds, and no two with the same key may have become one.
+
+Where few are, the fast way cuts the chunk at the records that hold a candidate. Each of those is decoded,
+typed; each gap between them is put between the container's brackets and must be a well-formed document by
+a SIMD parser, which also counts its records. Since every piece parses, every cut was right
+(`etl.framing`), so nothing is looked at twice.
 
 Whatever does not fit (a gap that the SIMD parser refuses, such as an integer over 64 bits; a record that
 begins with an unknown member) sends the chunk the exact way: the scanner splits it, each record is
@@ -15,7 +18,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -26,6 +30,9 @@ from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
 from etl.messages import RAW_BYTES, Malformed, Reject
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
+
+DENSE_BYTES = 2048
+"""With less than so many bytes for each candidate, a chunk is sooner decoded as a whole."""
 
 _PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
 _KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
@@ -74,14 +81,20 @@ class ChunkParser:
         base: int = 0,
         salvage: bool = False,
         refuse_nul: bool = False,
+        dense_bytes: int = DENSE_BYTES,
     ) -> None:
         self._pipeline = pipeline
         self._selection = selection
         self._salvage = salvage
         self._refuse_nul = refuse_nul
+        self._dense_bytes = dense_bytes
         self.open(layout, base)
-        self._filter = RawFilter(selection.wanted)
-        self._decode = msgspec.json.Decoder(pipeline.record).decode
+        self._wanted = selection.wanted
+        self._filter = RawFilter(selection.wanted) if selection.wanted is not None else None
+        self._decoder = msgspec.json.Decoder(pipeline.record)
+        self._decode = self._decoder.decode
+        self._decode_object = msgspec.json.Decoder(dict[str, pipeline.record]).decode  # type: ignore[name-defined]
+        self._decode_array = msgspec.json.Decoder(list[pipeline.record]).decode  # type: ignore[name-defined]
         self._tested = member(pipeline.record, pipeline.match)
         self._simd = simdjson.Parser()
         self._lines = msgspec.json.Decoder(_Anything)
@@ -102,10 +115,19 @@ class ChunkParser:
         `malformed` is set, and nothing else to be used, where the chunk is not a sequence of well-formed
         records: because the feed is malformed, or because the chunk was cut wrong.
         """
-        try:
-            return self._fast(chunk, offset)
-        except _Irregular:
-            return self._exact(bytes(chunk), offset, self._salvage and exact)
+        end = len(chunk) + 1
+        if len(self._work) < end + 1:
+            self._work = bytearray(2 * (end + 1))
+        work = memoryview(self._work)[: end + 1]  # with a byte to spare on each side, for brackets
+        work[1:end] = chunk
+        candidates = self._filter.candidates(work[1:end]) if self._filter is not None else None
+        if candidates is None or len(candidates) * self._dense_bytes > len(chunk):
+            with suppress(_Irregular):
+                return self._whole(work, offset)
+        if candidates is not None:
+            with suppress(_Irregular):
+                return self._fast(work, candidates, offset)
+        return self._exact(bytes(chunk), offset, self._salvage and exact)
 
     def parse_apart(
         self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool]
@@ -113,19 +135,48 @@ class ChunkParser:
         """Do the same record by record; one of which `attempt` says no, by its number, is a reject."""
         return self._exact(bytes(chunk), offset, self._salvage and exact, attempt)
 
-    # The fast way ----------------------------------------------------------------------------------
+    # As a whole ------------------------------------------------------------------------------------
 
-    def _fast(self, chunk: Buffer, offset: int) -> Parsed:
-        """Parse by candidates and gaps, in a copy with a byte to spare on each side for brackets."""
-        end = len(chunk) + 1
-        if len(self._work) < end + 1:
-            self._work = bytearray(2 * (end + 1))
-        work = memoryview(self._work)
-        work[1:end] = chunk
+    def _whole(self, work: memoryview, offset: int) -> Parsed:
+        """Decode all records of `work[1:-1]` at once; of a row's position only the order is right."""
+        if self._refuse_nul and b"\\u0000" in bytes(work):
+            raise _Irregular
+        count = self._count(work, 1, len(work) - 1)
+        try:
+            found = self._decode_whole(work)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _Irregular from None
+        if len(found) != count:  # a key twice
+            raise _Irregular
+        rows = []
+        wanted, row, selection = self._wanted, self._pipeline.row, self._selection
+        try:
+            for position, (key, record) in enumerate(found, self._base + offset):
+                if wanted is None or self._tested(record) in wanted:
+                    rows.append((position, *row(key, record, selection)))
+        except ValueError:  # a reject, whose place must be told
+            raise _Irregular from None
+        return Parsed(count, rows)
+
+    def _decode_whole(self, work: memoryview) -> Collection[tuple[str | None, Any]]:
+        """Return the keys and records of a chunk between its brackets."""
+        container = self._layout.container
+        if container is Container.OBJECT:
+            items: Collection[tuple[str | None, Any]] = self._decode_object(work).items()
+            return items
+        if container is Container.ARRAY:
+            return [(None, record) for record in self._decode_array(work)]
+        return [(None, record) for record in self._decoder.decode_lines(bytes(work[1:-1]))]
+
+    # By candidates ---------------------------------------------------------------------------------
+
+    def _fast(self, work: memoryview, candidates: list[int], offset: int) -> Parsed:
+        """Parse `work[1:-1]` by candidates and the gaps between them."""
         parsed = Parsed()
+        end = len(work) - 1
         base = offset - 1  # from an index into the copy to an offset in the document
         position = 1
-        for found in self._filter.candidates(work[1:end]):
+        for found in candidates:
             candidate = found + 1  # as an index into the copy
             if candidate < position:
                 continue  # in a record that has been decoded
@@ -138,7 +189,7 @@ class ChunkParser:
             stop = end if following is None else following.start(1)
             self._take_regular(work[start:stop], base + start, parsed)
             position = stop + 1
-        if position < end or not len(chunk):
+        if position < end or end == 1:
             parsed.records += self._count(work, position, end)
         return parsed
 
@@ -260,7 +311,7 @@ class ChunkParser:
     def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
         """Count a decoded record, and take its row if it is wanted."""
         parsed.records += 1
-        if self._tested(record) not in self._selection.wanted:
+        if self._wanted is not None and self._tested(record) not in self._wanted:
             return
         try:
             row = self._pipeline.row(key, record, self._selection)
@@ -279,7 +330,7 @@ class ChunkParser:
         """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
         generic = _strictly(value, 0)
         tested = undecoded_member(generic, self._pipeline.match)
-        if not isinstance(tested, str) or tested not in self._selection.wanted:
+        if self._wanted is not None and not (isinstance(tested, str) and tested in self._wanted):
             parsed.records += 1
             return
         try:

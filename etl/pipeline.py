@@ -26,6 +26,7 @@ from etl.origin import Source
 
 if TYPE_CHECKING:
     import click
+    import pyarrow
     from sqlalchemy import Executable, Select, Table
 
     from etl.schema import Schema
@@ -35,15 +36,15 @@ if TYPE_CHECKING:
 class Selection:
     """Which records one run wants, and the point in time that it judges them by."""
 
-    wanted: frozenset[str]
-    """Values of the member that is tested."""
+    wanted: frozenset[str] | None
+    """Values of the member that is tested; None is every record."""
     head_epoch: int | None
     """The feed's own time at which states are derived, where it has one."""
 
     @property
     def fingerprint(self) -> str:
         """A text that is equal where the same would be selected from the same feed."""
-        return " ".join(sorted(self.wanted))
+        return " ".join(sorted(self.wanted or ()))
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,29 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns of a Parquet file: what `row` returns."""
+
+    schema: pyarrow.Schema
+    key: str
+    """The column, of integers from 0, by which records are the same; the last of them holds."""
+    few: tuple[str, ...] = ()
+    """Columns of texts that recur, which are best written once and referred to."""
+
+
+@dataclass(frozen=True)
 class Store:
     """Where the rows of a data set go; only the writer process imports it."""
 
     schema: Schema
-    staging: Table
-    """Its first column is the record's position in the feed, the others are what `row` returns."""
+    staging: Table | Columns
+    """A table, whose first column is the record's position in the feed and the others are what `row`
+    returns, to be merged; or a file, to be replaced."""
     merge: Callable[[int, Selection], Sequence[Statement]]
     """The steps from staging to the tables, for a run id; they count inserted, updated, duplicates."""
     sweep: Callable[[int, Selection], Sequence[Statement]]
     """The steps after them, where the whole feed was seen; they count expired."""
-    overview: Callable[[Selection], Select[Any]]
+    overview: Callable[[Selection], Select[Any] | None]
     """A small table of what the database holds now, shown after a run."""
 
 
@@ -97,6 +110,9 @@ class Pipeline:
     stale_after: timedelta
     """How old a feed may be before there is a warning."""
     default_database: str
+    columns: str | None = None
+    """Names the `Columns` in the same way, where rows go to the file that the option `output` names: its
+    rows are made into columns by the workers."""
 
 
 def _package() -> ModuleType:
@@ -119,10 +135,10 @@ def resolve(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def only() -> str | None:
-    """Return the name of the only pipeline, if there is but one."""
-    known = names()
-    return known[0] if len(known) == 1 else None
+def usual() -> str:
+    """Return the name of the pipeline whose settings hold where none is named."""
+    name: str = _package().USUAL
+    return name
 
 
 def load(name: str) -> Pipeline:

@@ -43,17 +43,20 @@ class Plan:
     wait_lock: bool = False
     force: bool = False
     stale_after: timedelta | None = None
+    output: Path | None = None
+    """The file that the rows go to, where they go to no table."""
 
     @property
-    def is_postgresql(self) -> bool:
-        """Whether the rows go to PostgreSQL."""
-        return self.database.startswith("postgres")
+    def refuses_nul(self) -> bool:
+        """Whether the rows go to PostgreSQL, whose texts hold no NUL."""
+        return self.database.startswith("postgres") and self.output is None
 
     @property
     def copies(self) -> bool:
         """Whether the workers make text for COPY of the rows; where there is a limit, they are counted."""
         scheme = self.database.partition(":")[0]
-        return scheme in ("postgres", "postgresql", "postgresql+psycopg2") and self.limit is None
+        postgresql = scheme in ("postgres", "postgresql", "postgresql+psycopg2")
+        return postgresql and self.limit is None and self.output is None
 
     @property
     def sweeps(self) -> bool:
@@ -63,13 +66,16 @@ class Plan:
     @property
     def may_skip(self) -> bool:
         """Whether a feed that has not changed needs not be read again."""
-        return self.sweeps and len(self.sources) == 1 and not (self.force or self.dry_run)
+        there = self.output is None or self.output.exists()
+        return self.sweeps and len(self.sources) == 1 and there and not (self.force or self.dry_run)
 
     @property
     def fingerprint(self) -> str:
         """A digest of what is asked of which feed."""
         asked = [self.selection.fingerprint, *(source.uri for source in self.sources)]
         asked.append(f"{self.on_error} {self.max_rejects}")  # what was tolerated once may not be now
+        if self.output is not None:
+            asked.append(str(self.output.absolute()))
         return hashlib.sha256("\n".join(asked).encode(errors="surrogateescape")).hexdigest()
 
     @property

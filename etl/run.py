@@ -94,6 +94,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         wait_lock=options["wait_lock"],
         force=options["force"],
         stale_after=options["stale_after"],
+        output=options.get("output"),
     )
 
 

@@ -111,9 +111,9 @@ class Session:
         return known
 
     def _create_staging(self) -> None:
-        with self._connection.begin():
-            self._store.staging.create(self._connection, checkfirst=False)
-        self._loader = loader_for(self._connection, self._store.staging, self._plan.batch_rows)
+        plan = self._plan
+        self._loader = loader_for(self._connection, self._store.staging, plan.output, plan.batch_rows)
+        self._stack.callback(self._loader.close)
 
     # Staging ---------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Session:
                 prepare(connection, ledger.SCHEMA, self._store.schema)
                 report.run_id = ledger.begin(connection, report)
             assert report.run_id is not None
-            counts: Counter[str] = Counter()
+            counts = Counter(self._loader.counts)
             for statement in self._steps(report.run_id):
                 leave_if_asked()
                 reached("step")
@@ -231,6 +231,8 @@ class Session:
                 report.run_id = None
             leave_if_asked()
             reached("merged")
+            if not self._plan.dry_run:
+                self._loader.publish()
         reached("committed")
         return written
 
@@ -242,7 +244,10 @@ class Session:
         return steps
 
     def _written(self) -> Written:
-        overview = self._connection.execute(self._store.overview(self._plan.selection))
+        query = self._store.overview(self._plan.selection)
+        if query is None:
+            return Written(self._report, (), [])
+        overview = self._connection.execute(query)
         # Plain strings: the parent would import SQLAlchemy to receive its kind.
         columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
         return Written(self._report, columns, [tuple(row) for row in overview])

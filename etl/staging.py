@@ -1,42 +1,69 @@
-"""Rows into the staging table, by the fastest way that the database has.
+"""Rows to where they are staged, by the fastest way that there is.
 
 Any database that SQLAlchemy speaks to takes Core's bulk inserts. PostgreSQL has COPY, which takes what the
-workers have turned to text already (`etl.columns`).
+workers have turned to text already (`etl.columns`). A file takes what they have turned to columns
+(`etl.parquet`).
 """
 
 from __future__ import annotations
 
 import io
-from typing import IO, Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
 
 import sqlalchemy as sa
 
 from etl.columns import csv_of
 from etl.messages import Rows
+from etl.pipeline import Columns
 
 
-class Loader(Protocol):
-    """A way into the staging table."""
+class Loader(ABC):
+    """A way to where rows are staged."""
 
     batch_rows: int
     """How many rows it is best given at a time."""
 
+    @abstractmethod
     def load(self, parts: list[Rows]) -> None:
         """Add rows, in the transaction that is open."""
 
+    @abstractmethod
     def finish(self) -> None:
         """All rows are there."""
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Those of the report's figures that are known before a merge."""
+        return {}
 
-def loader_for(connection: sa.Connection, table: sa.Table, batch_rows: int | None) -> Loader:
-    """Return the way into a table that exists already; None leaves the size of batches to it."""
+    def publish(self) -> None:  # noqa: B027 - most show nothing
+        """Show what no commit shows, just before the commit."""
+
+    def close(self) -> None:  # noqa: B027 - nor do they leave any
+        """Whatever was not committed shall leave no trace."""
+
+
+def loader_for(
+    connection: sa.Connection, target: sa.Table | Columns, output: Path | None, batch_rows: int | None
+) -> Loader:
+    """Create what rows are staged in, and return the way there; None leaves the size of batches to it."""
+    if isinstance(target, Columns):
+        from etl.parquet import ParquetFile
+
+        assert output is not None
+        return ParquetFile(output, target, batch_rows)
+    with connection.begin():
+        target.create(connection, checkfirst=False)
     if connection.dialect.driver == "psycopg2":
-        return Copy(connection, table, batch_rows or 10_000)
+        return Copy(connection, target, batch_rows or 10_000)
     # Of 100 to 20,000, the fastest into SQLite (`python -m bench micro`).
-    return BulkInserts(connection, table, batch_rows or 1000)
+    return BulkInserts(connection, target, batch_rows or 1000)
 
 
-class BulkInserts:
+class BulkInserts(Loader):
     """SQLAlchemy Core, with a list of rows to a statement."""
 
     def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:
@@ -58,7 +85,7 @@ class BulkInserts:
         """Nothing is left to do."""
 
 
-class Copy:
+class Copy(Loader):
     """PostgreSQL's COPY, on psycopg2."""
 
     def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:

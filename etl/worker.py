@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 from etl.channels import Line
-from etl.columns import csv_of
+from etl.columns import encoder
 from etl.faults import reached
 from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject
 from etl.parser import ChunkParser, Parsed
@@ -13,15 +15,17 @@ from etl.slabs import Slabs
 
 def work(plan: Plan, slabs: Slabs, line: Line) -> None:
     """Answer every chunk with a batch, until None comes."""
+    gc.disable()  # rows and records refer to nothing that refers to them
     opening: Opening | None = None
     parser: ChunkParser | None = None
+    encode = encoder(plan)
     while (task := line.tasks.get()) is not None:
         if isinstance(task, Opening):
             opening = task
             if parser is None:
                 parser = ChunkParser(
                     plan.pipeline, plan.selection, task.layout, task.base,
-                    salvage=plan.on_error == "salvage", refuse_nul=plan.is_postgresql,
+                    salvage=plan.on_error == "salvage", refuse_nul=plan.refuses_nul,
                 )  # fmt: skip
             else:
                 parser.open(task.layout, task.base)
@@ -40,7 +44,7 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
                     exact=exact,
                     records=found.records,
                     matched=len(found.rows),
-                    rows=csv_of(found.rows) if found.rows and plan.copies else found.rows,
+                    rows=encode(found.rows) if found.rows else [],
                     rejects=found.rejects,
                     malformed=found.malformed,
                 )

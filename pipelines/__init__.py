@@ -2,3 +2,6 @@
 
 `etl.pipeline` says what each of them provides.
 """
+
+USUAL = "deals"
+"""The pipeline whose settings hold for commands that name none."""

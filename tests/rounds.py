@@ -55,7 +55,7 @@ def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Bat
     rows = [
         (position + number, *to_row(str(deal_id), msgspec.convert(record, Deal), plan.selection))
         for number, (deal_id, record) in enumerate(records)
-        if record["Proposal"]["Client"] in plan.selection.wanted
+        if record["Proposal"]["Client"] in (plan.selection.wanted or ())
     ]
     return Batch(
         sequence=position // 3, source=0, slab=0, exact=True, records=len(records), matched=len(rows),

@@ -12,13 +12,15 @@ from typing import Any
 
 from etl import supervisor
 from etl.origin import Source
-from etl.pipeline import Pipeline
+from etl.pipeline import Pipeline, Selection
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
 from etl.report import RunReport
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS
+from pipelines.market_deals.pipeline import PIPELINE as MARKET_DEALS
+from pipelines.market_deals.pipeline import select
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,28 @@ def run_into(
     **settings: Any,
 ) -> RunReport:
     """Run the pipeline `deals` over a document."""
+    return _carry_out(pipeline, Tracked(frozenset(wanted), head_epoch), database, document, settings)
+
+
+def run_to_file(output: Path, document: bytes, **settings: Any) -> RunReport:
+    """Run the pipeline `market_deals` over a document."""
+    return _carry_out(MARKET_DEALS, select({}), "sqlite://", document, settings | {"output": output})
+
+
+def _carry_out(
+    pipeline: Pipeline, selection: Selection, database: str, document: bytes, settings: dict[str, Any]
+) -> RunReport:
     with tempfile.TemporaryDirectory() as folder:
         feed = Path(folder, "feed.json")
         feed.write_bytes(document)
         plan = Plan(
             pipeline=pipeline,
-            selection=Tracked(frozenset(wanted), head_epoch),
+            selection=selection,
             sources=(Source(str(feed)),),
             database=database,
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,
         )
-        report = RunReport(
-            None, "deals", str(feed), "failed", None, datetime.now(UTC), head_epoch=head_epoch
-        )
+        report = RunReport(None, pipeline.name, str(feed), "failed", None, datetime.now(UTC))
+        report.head_epoch = selection.head_epoch
         figures = Figures()
         return supervisor.run(plan, report, figures, ProgressLog(figures), noted=[]).report

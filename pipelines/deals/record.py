@@ -20,7 +20,6 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
 _AMOUNT = re.compile(r"-?[0-9]+\Z")
 _AMOUNT_CHARACTERS = 310
 """How long an amount may be: 1,024 bits in decimal, and a sign (go-state-types, BigIntMaxSerializedLen)."""
-_DEAL_ID = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 
 
 class Cid(msgspec.Struct, gc=False):
@@ -81,7 +80,7 @@ def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]
     assert selection.head_epoch is not None
     proposal, state = deal.proposal, deal.state
     return (
-        _deal_id(deal.deal_id if key is None else key),
+        number_of(key, deal),
         derive_state(deal, selection.head_epoch),
         proposal.client,
         proposal.provider,
@@ -101,12 +100,18 @@ def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]
     )
 
 
-def _deal_id(spelled: object) -> int:
-    """Return a deal id that is spelled as a number or as its digits."""
+def number_of(key: str | None, deal: Deal) -> int:
+    """Return a deal's id: its key, or the member that it has outside objects.
+
+    Raises:
+        ValueError: it is not spelled as a number of 64 bits, or as the digits of one.
+    """
+    spelled = deal.deal_id if key is None else key
     if spelled is None:
         raise ValueError("no deal id")
-    if isinstance(spelled, str) and _DEAL_ID.match(spelled):
-        spelled = int(spelled)
+    if isinstance(spelled, str) and spelled.isdecimal() and len(spelled) < 20:
+        number = int(spelled)
+        spelled = number if str(number) == spelled else None  # no zeros before it, no foreign digits
     if type(spelled) is not int or not 0 <= spelled <= _LARGEST:
         raise ValueError("the deal id is not a number of 64 bits")
     return spelled

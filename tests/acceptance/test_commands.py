@@ -74,7 +74,7 @@ def test_version(etl: Etl, module: bool) -> None:
 def test_pipelines_lists_them(etl: Etl) -> None:
     completed = etl("pipelines")
     assert (completed.status, completed.stderr) == (0, "")
-    assert [line.split()[0] for line in completed.stdout.splitlines()] == ["deals"]
+    assert [line.split()[0] for line in completed.stdout.splitlines()] == ["deals", "market_deals"]
 
 
 # Looking without running ---------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
         scanner.feed(body)
         separators = scanner.separators
     cuts = sorted(data.draw(st.sets(st.sampled_from(separators), max_size=5))) if separators else []
-    parser = ChunkParser(PIPELINE, SELECTION, layout)
+    dense_bytes = data.draw(st.sampled_from([0, 2000, 1 << 20]))  # never as a whole, sometimes, always
+    parser = ChunkParser(PIPELINE, SELECTION, layout, dense_bytes=dense_bytes)
     parsed = [
         parser.parse(body[start:stop], layout.start + start)
         for start, stop in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(body)], strict=True)

@@ -1,0 +1,189 @@
+"""Rows into a Parquet file, which is under its name only once it is whole.
+
+Until then it has no name at all where the system knows such files (Linux, O_TMPFILE), so that nothing is
+left of a run that is killed; elsewhere it has another one, `.deals.parquet.partial`, and the next run
+overwrites it.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+from pyarrow import compute, parquet
+from pyroaring import BitMap64
+
+from etl.columns import batch_of
+from etl.errors import DatabaseError
+from etl.messages import Rows
+from etl.pipeline import Columns
+from etl.staging import Loader
+
+GROUP_ROWS = 131_072
+"""Rows in a row group: enough to skip by its statistics, and some 30 MB in memory."""
+
+COMPRESSION = ("zstd", 1)
+
+
+class ParquetFile(Loader):
+    """A file that takes the place of an older one when it is published."""
+
+    def __init__(self, path: Path, columns: Columns, batch_rows: int | None) -> None:
+        """Begin a file that shall be `path`.
+
+        Raises:
+            DatabaseError: the disk refuses, here and below.
+        """
+        self.batch_rows = batch_rows or GROUP_ROWS
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._columns = columns
+        self._rows = 0
+        self._seen = BitMap64()
+        self._repeated = BitMap64()
+        self._dropped = BitMap64()
+        # Encoding takes as long as decompression: the writer goes on receiving meanwhile.
+        self._thread = ThreadPoolExecutor(1)
+        self._encoded: Future[None] | None = None
+        self._unnamed = False
+        with self._refusals():
+            self._begin()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """All that were not dropped are new."""
+        return {"inserted": self._rows - len(self._dropped), "duplicates": len(self._dropped)}
+
+    def load(self, parts: list[Rows]) -> None:
+        """Add rows, as a row group."""
+        self._wait()
+        self._encoded = self._thread.submit(self._append, parts)
+
+    def finish(self) -> None:
+        """Write what is left; of records with the same key keep the last one."""
+        self._wait()
+        with self._refusals():
+            self._writer.close()
+            if self._repeated:
+                self._drop_earlier()
+
+    def publish(self) -> None:
+        """Take the place of the older file, for good."""
+        with self._refusals():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            if self._unnamed:
+                self._partial.unlink(missing_ok=True)
+                descriptor = self._file.fileno()  # as a directory too, or else links are not followed
+                os.link(f"/proc/self/fd/{descriptor}", self._partial, src_dir_fd=descriptor)
+            os.replace(self._partial, self._path)
+        self._unnamed = True
+
+    def close(self) -> None:
+        """Leave nothing behind but what was published."""
+        self._thread.shutdown(cancel_futures=True)
+        for file in (self._writer, self._file):  # nobody needs what is not published
+            with suppress(OSError, pa.ArrowException):
+                file.close()
+        if not self._unnamed:
+            self._partial.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        """Begin an empty file."""
+        flags = getattr(os, "O_TMPFILE", None)
+        try:
+            if flags is None:
+                raise OSError(errno.EOPNOTSUPP, "no files without names")
+            descriptor = os.open(self._path.parent, flags | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+                raise
+            self._partial.unlink(missing_ok=True)
+            descriptor = os.open(self._partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            self._unnamed = False
+        else:
+            self._unnamed = True
+        self._file: IO[bytes] = os.fdopen(descriptor, "w+b")
+        codec, level = COMPRESSION
+        self._writer = parquet.ParquetWriter(
+            self._file, self._columns.schema, compression=codec, compression_level=level,
+            use_dictionary=list(self._columns.few),
+        )  # fmt: skip
+
+    def _append(self, parts: list[Rows]) -> None:
+        schema = self._columns.schema
+        batches = [
+            pa.ipc.read_record_batch(pa.py_buffer(part), schema)
+            if isinstance(part, bytes)
+            else batch_of(part, schema)
+            for part in parts
+        ]
+        table = pa.Table.from_batches(batches, schema)
+        for batch in batches:
+            self._note(batch.column(self._columns.key))
+        self._rows += len(table)
+        with self._refusals():
+            self._writer.write_table(table, row_group_size=len(table))
+
+    def _note(self, keys: pa.Array) -> None:
+        """Note which keys come again; most often none does, and then the whole batch is added at once."""
+        fresh = _set_of(keys)
+        again = self._seen & fresh
+        if len(fresh) < len(keys):
+            counted = compute.value_counts(keys)
+            several = counted.field("values").filter(compute.greater(counted.field("counts"), 1))
+            again |= _set_of(several)
+        self._repeated |= again
+        self._seen |= fresh
+
+    def _wait(self) -> None:
+        if self._encoded is not None:
+            self._encoded.result()
+            self._encoded = None
+
+    def _drop_earlier(self) -> None:
+        """Write the file again without the rows whose key comes again later."""
+        with self._file, parquet.ParquetFile(self._file) as before:
+            self._dropped = self._earlier(before)
+            self._begin()
+            start = 0
+            for group in range(before.num_row_groups):
+                table = before.read_row_group(group)
+                kept = [number not in self._dropped for number in range(start, start + len(table))]
+                self._writer.write_table(table.filter(pa.array(kept)))
+                start += len(table)
+            self._writer.close()
+
+    def _earlier(self, file: parquet.ParquetFile) -> BitMap64:
+        """Return the numbers of the rows whose key comes again later, found from the end on."""
+        later, earlier = BitMap64(), BitMap64()
+        number = file.metadata.num_rows
+        for group in reversed(range(file.num_row_groups)):
+            keys = file.read_row_group(group, [self._columns.key]).column(0).to_pylist()
+            for key in reversed(keys):
+                number -= 1
+                if key in later:
+                    earlier.add(number)
+                elif key in self._repeated:
+                    later.add(key)
+        return earlier
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # Arrow tells the number in its text only
+            reason = error.strerror or str(error).rpartition("] ")[2]
+            raise DatabaseError(f"{self._path}: {reason}") from None
+
+
+def _set_of(keys: pa.Array) -> BitMap64:
+    whole = memoryview(keys.buffers()[1])[8 * keys.offset : 8 * (keys.offset + len(keys))]
+    return BitMap64(array.array("Q", bytes(whole)))

@@ -1,0 +1,17 @@
+"""The store of the pipeline `market_deals`: a file, and no tables but the ledger's."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from etl.pipeline import Store
+from etl.schema import Schema
+from pipelines.market_deals.columns import COLUMNS
+
+STORE = Store(
+    schema=Schema("market_deals", sa.MetaData()),
+    staging=COLUMNS,
+    merge=lambda _run_id, _selection: (),
+    sweep=lambda _run_id, _selection: (),
+    overview=lambda _selection: None,
+)
