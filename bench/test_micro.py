@@ -20,6 +20,7 @@ from etl.database import open_engine
 from etl.framing import Container, Layout, Scanner, last_boundary
 from etl.parser import ChunkParser
 from etl.predicate import RawFilter
+from etl.staging import BulkInserts
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, TRACKED, SampleSettings, documents
@@ -120,7 +121,7 @@ def connection(tmp_path: Path) -> Iterator[sa.Connection]:
 def test_insert(benchmark: BenchmarkFixture, connection: sa.Connection, batch: int) -> None:
     row = parser(list(TRACKED)).parse(chunk(1), 1).rows[0]
     rows = [(position, *row[1:]) for position in range(ROWS)]
-    names = [column.name for column in staging.columns]
+    loader = BulkInserts(connection, staging, batch)
 
     def clear() -> None:
         with connection.begin():
@@ -129,10 +130,7 @@ def test_insert(benchmark: BenchmarkFixture, connection: sa.Connection, batch: i
     def insert() -> None:  # as the writer stages what has come together
         for start in range(0, ROWS, batch):
             with connection.begin():
-                connection.execute(
-                    staging.insert(),
-                    [dict(zip(names, row, strict=True)) for row in rows[start : start + batch]],
-                )
+                loader.load([rows[start : start + batch]])
 
     benchmark.pedantic(insert, setup=clear, rounds=7, warmup_rounds=1)  # type: ignore[no-untyped-call]
     note(benchmark, f"bulk insert into SQLite, {batch:,} rows a batch", "row/s", ROWS)

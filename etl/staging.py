@@ -64,25 +64,45 @@ def loader_for(
 
 
 class BulkInserts(Loader):
-    """SQLAlchemy Core, with a list of rows to a statement."""
+    """SQLAlchemy Core, with a list of rows to a statement.
+
+    Where the driver takes values by their places, and as they are, the statement is compiled once and the
+    rows are just passed on: to name every value of every row takes twice as long as SQLite itself.
+    """
 
     def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
         self._insert = table.insert()
         self._names = [column.name for column in table.columns]
+        compiled = self._insert.compile(dialect=connection.dialect)
+        plain = all(_is_passed_on(column.type, connection.dialect) for column in table.columns)
+        self._statement = str(compiled) if compiled.positional and plain else None
 
     def load(self, parts: list[Rows]) -> None:
         """Add rows."""
-        rows = []
+        rows: list[Any] = []
         for part in parts:
             assert isinstance(part, list)  # only COPY is sent text
-            rows += [dict(zip(self._names, row, strict=True)) for row in part]
+            rows += part
         for start in range(0, len(rows), self.batch_rows):
-            self._connection.execute(self._insert, rows[start : start + self.batch_rows])
+            self._execute(rows[start : start + self.batch_rows])
+
+    def _execute(self, rows: list[tuple[Any, ...]]) -> None:
+        if self._statement is not None:
+            self._connection.exec_driver_sql(self._statement, rows)
+        else:
+            named = [dict(zip(self._names, row, strict=True)) for row in rows]
+            self._connection.execute(self._insert, named)
 
     def finish(self) -> None:
         """Nothing is left to do."""
+
+
+def _is_passed_on(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> bool:
+    """Say whether a driver takes values of a type as they are; it takes Python's booleans as integers."""
+    kind = kind.dialect_impl(dialect)
+    return isinstance(kind, sa.Boolean) or kind.bind_processor(dialect) is None
 
 
 class Copy(Loader):

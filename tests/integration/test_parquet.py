@@ -81,7 +81,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / ".deals.parquet.partial").symlink_to("/dev/full")
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     file = ParquetFile(tmp_path / "deals.parquet", COLUMNS, None)
+    file.load([[row(number) for number in range(100_000)]])
     with pytest.raises(DatabaseError, match="No space left on device"):
-        file.load([[row(number) for number in range(100_000)]])
         file.finish()
     file.close()
