@@ -102,7 +102,7 @@ def last_boundary(signature: re.Pattern[bytes], data: Buffer, start: int, end: i
 
     Searches ever larger windows from the end, so that the usual case looks at a few records only.
     """
-    window = 4096
+    window = 1024
     while True:
         begin = max(start, end - window)
         last = -1

@@ -31,8 +31,9 @@ from etl.messages import RAW_BYTES, Malformed, Reject
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
 
-DENSE_BYTES = 2048
-"""With less than so many bytes for each candidate, a chunk is sooner decoded as a whole."""
+DENSE_BYTES = 4000
+"""With less than so many bytes for each candidate, a chunk is sooner decoded as a whole: about an
+eighth of records of 500 bytes, by measurement."""
 
 _PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
 _KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
