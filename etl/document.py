@@ -32,9 +32,12 @@ _DEPTH = 3
 """How deep a record may stand, itself counted; of what is deeper nothing is kept."""
 
 _PIECE = re.compile(
-    rb"(?P<string>" + STRING + rb')|(?P<open>".*+)|(?P<scalar>[0-9A-Za-z+.-]++)|(?P<blank>[ \t\n\r]++)|.',
+    rb"(?P<string>" + STRING + rb")|(?P<cut>\".*+|[0-9A-Za-z+.-]++\Z)"
+    rb"|(?P<scalar>[0-9A-Za-z+.-]++)|(?P<blank>[ \t\n\r]++)|.",
     re.DOTALL,
 )
+"""A token; one that is cut by the data's end may go on."""
+
 _DIGITS = re.compile(rb"([0-9]{15})[0-9]+")
 
 _OPENING = {"start_map": Container.OBJECT, "start_array": Container.ARRAY}
@@ -185,13 +188,15 @@ def _settled(found: re.Match[bytes], offset: int) -> bytes:
     if found["string"]:
         text: str = strictly(found[0], offset)
         return json.dumps(text.encode(errors="replace").decode()).encode()  # lone surrogates are no text
+    # Of a number, only the first digits are of use: no error code is longer.
+    if found["cut"]:
+        ijson.basic_parse_coro(ijson.sendable_list()).send(b"[" + _DIGITS.sub(rb"\1", found[0]))
+        return b'""' if found[0].startswith(b'"') else b"0 "  # is this the place for any such token?
     if found["scalar"]:
-        # Of a number, only the first digits are of use: no error code is longer. A blank ends it.
-        digits = _DIGITS.sub(rb"\1", found[0])
-        return digits if found.end() == len(found.string) else digits + b" "
+        return _DIGITS.sub(rb"\1", found[0]) + b" "  # which ends it
     if found["blank"]:
         return b" "
-    return found[0] if found["open"] or found[0] in b"{}[]:," else b"\1"  # such as a form feed
+    return found[0] if found[0] in b"{}[]:," else b"\1"  # such as a form feed
 
 
 def _refuse_other_encodings(head: bytes) -> None:

@@ -286,8 +286,8 @@ class Reader:
         document.feed(tail, self._offset)
         if len(tail) > TAIL_LIMIT:
             raise MalformedFeed(
-                f"the document goes on at byte {self._offset + TAIL_LIMIT:,}, more than {TAIL_LIMIT:,} bytes"
-                " after its records"
+                f"the document goes on at byte {self._offset + TAIL_LIMIT:,},"
+                f" more than {TAIL_LIMIT:,} bytes after its records"
             )
         self._offset += len(tail)
         document.close()
