@@ -10,6 +10,7 @@ Together with the proof that the records between are well-formed, the whole docu
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +19,26 @@ from typing import Any
 import ijson
 
 from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed, one_line
-from etl.framing import Container, Layout
+from etl.framing import STRING, Container, Layout
+from etl.strict import NotJson, strictly
 
 HEAD_LIMIT = 1 << 20
 """How far into the document the first record must begin, in bytes."""
+
+TAIL_LIMIT = 1 << 20
+"""How much may follow the records, from their container's closing bracket on, in bytes."""
+
+_DEPTH = 3
+"""How deep a record may stand, itself counted; of what is deeper nothing is kept."""
+
+_PIECE = re.compile(
+    rb"(?P<string>" + STRING + rb")|(?P<cut>\".*+|[0-9A-Za-z+.-]++\Z)"
+    rb"|(?P<scalar>[0-9A-Za-z+.-]++)|(?P<blank>[ \t\n\r]++)|.",
+    re.DOTALL,
+)
+"""A token; one that is cut by the data's end may go on."""
+
+_DIGITS = re.compile(rb"([0-9]{15})[0-9]+")
 
 _OPENING = {"start_map": Container.OBJECT, "start_array": Container.ARRAY}
 
@@ -60,40 +77,46 @@ def learn(
     _refuse_other_encodings(head)
     levels: list[_Level] = []
     announced = False  # the marker's name was read, its value comes next
+    depth, before, empty = 0, "", False
     events = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events, multiple_values=True)
-    for offset, event, value in _parse(parser, events, head[begin:], begin):
+    for offset, event, value in _refusing(_parse(parser, events, head[begin:], begin)):
         if event in _OPENING:
-            if announced and event == "start_map":
+            if announced and event == "start_map" and depth <= _DEPTH:
                 layout = _layout(levels, envelope, members, begin)
                 if layout is not None:
                     return layout
-            name = levels[-1].key if levels else None
-            levels.append(_Level(_OPENING[event], name, offset + 1))
+            if depth < _DEPTH:
+                name = levels[-1].key if levels else None
+                levels.append(_Level(_OPENING[event], name, offset + 1))
+            depth += 1
         elif event in ("end_map", "end_array"):
-            levels.pop()
-        elif event == "map_key":
+            depth -= 1
+            if depth < _DEPTH:
+                level = levels.pop()
+                may_hold = depth == 0 or (depth == 1 and level.name in envelope)
+                empty = empty or (may_hold and before in _OPENING)
+        elif event == "map_key" and depth <= _DEPTH:
             levels[-1].key = value
             if levels[-1].first is None:
                 levels[-1].first = value
         announced = event == "map_key" and value == marker
+        before = event
     if complete:
-        _judge_without_records(head[begin:], begin, envelope)
+        _judge_without_records(head[begin:], begin, empty)
     raise MalformedFeed(
         f"no record found in the first {len(head):,} bytes (no object with a member “{marker}”)"
     )
 
 
-def _judge_without_records(document: bytes, begin: int, envelope: tuple[str, ...]) -> None:
+def _judge_without_records(document: bytes, begin: int, empty: bool) -> None:
     """Raise what is wrong with a whole document in which no record was found, if it can be told."""
     if not document.strip():
         raise TruncatedFeed("the feed is empty: not even an empty document")
     around = Envelope()
     around.feed(document, begin)
     around.close()
-    root = json.loads(document)
-    containers = [root] if not isinstance(root, dict) else [root, *map(root.get, envelope)]
-    if any(container in ({}, []) for container in containers):
+    if empty:
         raise EmptyFeed("the feed holds no records")
 
 
@@ -116,16 +139,64 @@ def _layout(
 
 
 def _parse(parser: Any, events: Any, data: bytes, start: int) -> Iterator[tuple[int, str, Any]]:
-    """Send `data`, which stands at `start`, to a parser; yield its events with their bytes' offsets."""
-    for index in range(len(data)):
-        offset = start + index
+    """Send `data`, which stands at `start`, to a parser; yield its events with their tokens' offsets.
+
+    Sent by tokens, the parser never has to look at anything twice: it begins anew with a token whose end it
+    has not seen, which takes quadratic time for long ones, and names no offsets. What it would change, or
+    take for JSON though it is none, is settled before.
+
+    Raises:
+        NotJson: not well-formed.
+    """
+    for found in _PIECE.finditer(data):
+        offset = start + found.start()
         try:
-            parser.send(data[index : index + 1])
-        except (ijson.JSONError, ValueError) as error:
-            raise MalformedFeed(f"not well-formed JSON at byte {offset:,}: {_reason(error)}") from None
+            parser.send(_settled(found, offset))
+        except ijson.JSONError as error:
+            raise NotJson(offset, _reason(error)) from None
         for event, value in events:
             yield offset, event, value
         events.clear()
+
+
+def _refusing(events: Iterator[tuple[int, str, Any]]) -> Iterator[tuple[int, str, Any]]:
+    """Pass events on, until one that the feed is refused for."""
+    try:
+        yield from events
+    except NotJson as error:
+        raise MalformedFeed(f"not well-formed JSON at byte {error.offset:,}: {error.reason}") from None
+
+
+def check_deep(value: bytes, offset: int) -> None:
+    """Check a value that is nested too deeply for other parsers, at a microsecond a token.
+
+    Raises:
+        NotJson: not well-formed; its offset counts from `offset`.
+    """
+    events = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events)
+    for _ in _parse(parser, events, value, offset):
+        pass
+    try:
+        parser.close()
+    except ijson.JSONError:
+        raise NotJson(offset + len(value), "not closed") from None
+
+
+def _settled(found: re.Match[bytes], offset: int) -> bytes:
+    """Return a token as it is sent to the parser."""
+    if found["string"]:
+        text: str = strictly(found[0], offset)
+        return json.dumps(text.encode(errors="replace").decode()).encode()  # lone surrogates are no text
+    # Of a number, only the first digits are of use: no error code is longer.
+    if found["cut"]:
+        ijson.basic_parse_coro(ijson.sendable_list()).send(b"[" + _DIGITS.sub(rb"\1", found[0]))
+        return b'""' if found[0].startswith(b'"') else b"0 "  # is this the place for any such token?
+    if found["scalar"]:
+        return _DIGITS.sub(rb"\1", found[0]) + b" "  # which ends it
+    if found["blank"]:
+        return b" "
+    return found[0] if found[0] in b"{}[]:," else b"\1"  # such as a form feed
 
 
 def _refuse_other_encodings(head: bytes) -> None:
@@ -136,7 +207,9 @@ def _refuse_other_encodings(head: bytes) -> None:
 
 def _reason(error: Exception) -> str:
     """Return the first line of the parser's message, without the excerpt of the feed below it."""
-    return str(error).splitlines()[0].removeprefix("parse error: ").removeprefix("lexical error: ")
+    said = error.args[0]
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return text.splitlines()[0].removeprefix("parse error: ").removeprefix("lexical error: ")
 
 
 class Envelope:
@@ -162,7 +235,7 @@ class Envelope:
         Raises:
             MalformedFeed: not well-formed, with the offset.
         """
-        for at, event, value in _parse(self._parser, self._events, data, offset):
+        for at, event, value in _refusing(_parse(self._parser, self._events, data, offset)):
             self._note(at, event, value)
         self._end = offset + len(data)
 
@@ -187,10 +260,11 @@ class Envelope:
         if event.startswith("end_"):
             self._depth -= 1
         if self._depth == 1 and event == "map_key":
-            if value in self._path and value in self._seen:
-                raise MalformedFeed(f"the member “{value}” a second time, at byte {offset:,}")
+            if value in self._path:
+                if value in self._seen:
+                    raise MalformedFeed(f"the member “{value}” a second time, at byte {offset:,}")
+                self._seen.add(value)
             self._member = value
-            self._seen.add(value)
             self._error = [] if value == "error" else self._error
         elif self._member == "error" and self._depth >= 1 and len(self._error) < 100:
             self._error.append((event, value))

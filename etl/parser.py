@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import simdjson
@@ -30,6 +30,7 @@ from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
 from etl.messages import RAW_BYTES, Malformed, Reject
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
+from etl.strict import NotJson, refuse_member, strictly
 
 DENSE_BYTES = 4000
 """With less than so many bytes for each candidate, a chunk is sooner decoded as a whole: about an
@@ -51,15 +52,6 @@ class Parsed:
 
 class _Irregular(Exception):
     """The fast way does not fit this chunk."""
-
-
-class _NotJson(Exception):
-    """Bytes that are no JSON value; the offset counts from the value's start."""
-
-    def __init__(self, offset: int, reason: str) -> None:
-        super().__init__(offset, reason)
-        self.offset = offset
-        self.reason = reason
 
 
 class _Anything(msgspec.Struct):
@@ -231,7 +223,7 @@ class ChunkParser:
             if match is not None:
                 key = str(match[1], "utf-8")
             self._take(key, bytes(value), data, offset, parsed)
-        except (_NotJson, UnicodeDecodeError, RecursionError):
+        except (NotJson, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
 
     # The exact way ---------------------------------------------------------------------------------
@@ -248,7 +240,7 @@ class ChunkParser:
                 continue
             try:
                 self._take_exactly(data, offset + start, parsed)
-            except _NotJson as error:
+            except NotJson as error:
                 if not salvage:
                     parsed.malformed = Malformed(error.offset, error.reason)
                     return parsed
@@ -276,14 +268,17 @@ class ChunkParser:
         if self._keyed:
             match = _KEY.match(data)
             if match is None:
-                _refuse_member(data, offset)
-            key = _strictly(match[1], offset + match.start(1))
+                refuse_member(data, offset)
+            key = strictly(match[1], offset + match.start(1))
             begin = match.end()
         try:
             self._take(key, data[begin:], data, offset, parsed)
-        except _NotJson as error:
-            raise _NotJson(offset + begin + error.offset, error.reason) from None
-        except RecursionError:  # the scanner has found its end, whatever is inside
+        except NotJson as error:
+            raise NotJson(offset + begin + error.offset, error.reason) from None
+        except RecursionError:
+            from etl.document import check_deep  # which few runs need
+
+            check_deep(data[begin:], offset + begin)
             parsed.records += 1
             self._reject(key, data, offset, "nested too deeply", parsed)
 
@@ -295,7 +290,7 @@ class ChunkParser:
         `value` is the record, `data` the same with its key, at `offset` in the document.
 
         Raises:
-            _NotJson: `value` is not one well-formed JSON value.
+            NotJson: `value` is not one well-formed JSON value.
             RecursionError: it is nested too deeply to tell.
         """
         try:
@@ -329,7 +324,7 @@ class ChunkParser:
         self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
     ) -> None:
         """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
-        generic = _strictly(value, 0)
+        generic = strictly(value, 0)
         tested = undecoded_member(generic, self._pipeline.match)
         if self._wanted is not None and not (isinstance(tested, str) and tested in self._wanted):
             parsed.records += 1
@@ -359,61 +354,3 @@ def _check_encoding(data: bytes) -> None:
     """Raise UnicodeDecodeError if not UTF-8: the typed decoder does not look at what it skips."""
     if not data.isascii():
         data.decode()
-
-
-def _refuse_member(data: bytes, offset: int) -> NoReturn:
-    """Say what is wrong with bytes that should be a member of an object and have no key."""
-    try:
-        json.loads(b"{" + data + b"}")
-    except UnicodeDecodeError as error:
-        raise _NotJson(offset + error.start - 1, "not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise _NotJson(offset + max(0, error.pos - 1), error.msg) from None
-    raise _NotJson(offset + len(data) - len(data.lstrip(BLANK)), "a record without a key")
-
-
-class _Constant(Exception):
-    """What only Python's parser takes for JSON: NaN and the infinities."""
-
-
-def _constant(name: str) -> NoReturn:
-    raise _Constant(name)
-
-
-_CONSTANT = re.compile(STRING.decode() + r"|(-?Infinity|NaN)", re.DOTALL)
-
-
-def _integer(digits: str) -> int | str:
-    """Return an integer, or, beyond what the interpreter converts, its digits, which are no number."""
-    return int(digits) if len(digits) < 4000 else digits
-
-
-_STRICT = json.JSONDecoder(parse_constant=_constant, parse_int=_integer)
-
-
-def _strictly(value: bytes, offset: int) -> Any:
-    """Return a JSON value by RFC 8259's grammar; lone surrogates in escapes are within it.
-
-    Raises:
-        _NotJson: not well-formed; its offset counts from `offset`.
-        RecursionError: nested deeper than the interpreter allows (about 1,000 levels or more).
-    """
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        raise _NotJson(offset + error.start, "not UTF-8") from None
-    begin = len(text) - len(text.lstrip(BLANK.decode()))
-    try:
-        result, end = _STRICT.raw_decode(text, begin)
-    except _Constant as error:
-        at = next(found.start(1) for found in _CONSTANT.finditer(text) if found[1])
-        at = len(text[:at].encode())
-        raise _NotJson(offset + at, f"{error} is not JSON") from None
-    except json.JSONDecodeError as error:
-        at = len(text[: error.pos].encode())
-        raise _NotJson(offset + at, error.msg) from None
-    rest = text[end:].lstrip(BLANK.decode())
-    if rest:
-        at = len(text[: len(text) - len(rest)].encode())
-        raise _NotJson(offset + at, "more than one value")
-    return result

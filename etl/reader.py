@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from etl.channels import Channel, Lines
-from etl.document import HEAD_LIMIT, Envelope, learn
+from etl.document import HEAD_LIMIT, TAIL_LIMIT, Envelope, learn
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.faults import reached
 from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
@@ -59,12 +59,18 @@ class Reader:
         words: Channel[Word],
         figures: Figures,
         chunk_bytes: int,
+        salvage: bool = False,
     ) -> None:
-        """Cut chunks of about `chunk_bytes`; a record may be as long as a slab."""
+        """Cut chunks of about `chunk_bytes`; a record may be as long as a slab.
+
+        Unless `salvage`, one that is longer and goes wrong early ends the run: it may be any number of
+        records, after a string that is not closed.
+        """
         self._slabs = slabs
         self._lines = lines
         self._words = words
         self._figures = figures
+        self._salvage = salvage
         self._chunk_bytes = min(chunk_bytes, slabs.size)
         self._free = list(range(slabs.count))
         self._sent: deque[_Sent] = deque()
@@ -187,6 +193,7 @@ class Reader:
             self._send_last(slab, view, length)
             return b""
         else:
+            self._check_beginning(view[:length])
             raise self._truncated(length)
         return None
 
@@ -211,6 +218,8 @@ class Reader:
 
     def _send_oversize(self, slab: int, view: memoryview, length: int, scanner: Scanner) -> None:
         """Skip a record that is longer than a slab, in constant memory, and send its first bytes."""
+        if not self._salvage:
+            self._check_beginning(view[: self._chunk_bytes])
         scratch = view[RAW_BYTES:]
         count, ended = 0, False
         while not (scanner.separators or scanner.closed is not None or ended):
@@ -270,13 +279,22 @@ class Reader:
     def _check_document(self, head: bytes, tail: bytes) -> None:
         """Check what stands around the records, to the end of the feed."""
         document = Envelope(self._layout.path)
-        document.feed(head.removeprefix(BOM_UTF8), 0)
-        block = bytearray(1 << 16)
-        while tail:
-            document.feed(tail, self._offset)
-            self._offset += len(tail)
-            tail = bytes(block[: self._feed.readinto(memoryview(block))])
+        begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
+        document.feed(head[begin:], begin)
+        more = bytearray(max(0, TAIL_LIMIT + 1 - len(tail)))
+        tail += more[: self._feed.readinto(memoryview(more))]
+        document.feed(tail, self._offset)
+        if len(tail) > TAIL_LIMIT:
+            raise MalformedFeed(
+                f"the document goes on at byte {self._offset + TAIL_LIMIT:,},"
+                f" more than {TAIL_LIMIT:,} bytes after its records"
+            )
+        self._offset += len(tail)
         document.close()
+
+    def _check_beginning(self, data: memoryview) -> None:
+        """Check that a record could go on after `data`, its beginning."""
+        Envelope().feed(self._layout.opening + bytes(data), self._offset - len(self._layout.opening))
 
     # Credits ---------------------------------------------------------------------------------------
 

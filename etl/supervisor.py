@@ -111,7 +111,8 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: 
     _leave(lines)
     if not all(map(is_plain_file, plan.sources)):
         import pyarrow  # noqa: F401 - while the writer imports the database's modules
-    reader = Reader(slabs, Lines(lines, plan.workers), words, figures, plan.chunk_bytes)
+    salvage = plan.on_error == "salvage"
+    reader = Reader(slabs, Lines(lines, plan.workers), words, figures, plan.chunk_bytes, salvage)
     known = reader.wait_until_ready()
     version = None
     for number, source in enumerate(plan.sources):

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import json
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from etl.channels import Lines
-from etl.errors import DataError, EtlError, MalformedFeed
-from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
-from etl.parser import ChunkParser
-from etl.progress import Figures
-from etl.reader import Reader
-from etl.slabs import Slabs
-from etl.source import Counted, Feed, compression
-from pipelines.deals.pipeline import PIPELINE
-from pipelines.deals.selection import Tracked
+from etl.errors import DataError, EtlError
+from tests import inprocess
 from tests.acceptance.feeds import (
-    HEAD,
     OTHER,
-    OURS,
     as_array,
     as_lines,
     as_object,
@@ -36,53 +24,12 @@ from tests.acceptance.feeds import (
     zstd,
 )
 
-SELECTION = Tracked(frozenset(OURS), HEAD)
 PAIRS = [("1", deal(Label='a"}\\,é')), ("2", deal(OTHER, PieceCID=None))]
-
-
-class Line:
-    """The workers and the writer as the reader sees them: what it sends is dealt with at once."""
-
-    def __init__(self, slabs: Slabs) -> None:
-        self._slabs = slabs
-        self._refusing = False
-        self.tasks = self
-        self.words: deque[Word] = deque()
-        self.rows: list[tuple[Any, ...]] = []
-
-    def put(self, task: Task) -> None:
-        if isinstance(task, Opening):
-            self._parser = ChunkParser(PIPELINE, SELECTION, task.layout, task.base)
-        elif isinstance(task, Oversize):
-            self.words.append(Credit(task.slab, applied=True, stop=False))
-        elif isinstance(task, Chunk):
-            found = self._parser.parse(self._slabs[task.slab][: task.length], task.offset, task.exact)
-            self._refusing = not task.exact and (self._refusing or found.malformed is not None)
-            if not self._refusing:
-                if found.malformed is not None:
-                    raise MalformedFeed(f"byte {found.malformed.offset}: {found.malformed.reason}")
-                self.rows += found.rows
-            self.words.append(Credit(task.slab, applied=not self._refusing, stop=False))
-        elif isinstance(task, End):
-            self.words.append(Done())
-
-    def get(self) -> Word:
-        return self.words.popleft()
-
-    def empty(self) -> bool:
-        return not self.words
 
 
 def read(stream: bytes, chunk_bytes: int = 1 << 16) -> list[tuple[Any, ...]]:
     """The rows of a feed; raises an `EtlError` if it is not sound."""
-    slabs = Slabs(4, 1 << 16)
-    line: Any = Line(slabs)
-    reader = Reader(slabs, Lines([line], 1), line, Figures(), chunk_bytes)
-    feed = Feed(Counted(io.BytesIO(stream), b""), compression(stream[:4]), len(stream))
-    reader.read(0, feed, PIPELINE, allow_empty=True)
-    reader.finish()
-    rows: list[tuple[Any, ...]] = line.rows
-    return rows
+    return inprocess.read(stream, chunk_bytes).rows
 
 
 OBJECT = as_object(PAIRS)
