@@ -24,6 +24,7 @@ import simdjson
 
 from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner, last_boundary
 from etl.messages import RAW_BYTES, Malformed, Reject
+from etl.nesting import fault
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
 
@@ -231,7 +232,10 @@ class ChunkParser:
             self._take(key, data[begin:], data, offset, parsed)
         except _NotJson as error:
             raise _NotJson(offset + begin + error.offset, error.reason) from None
-        except RecursionError:  # the scanner has found its end, whatever is inside
+        except RecursionError:
+            # Where a cut was wrong it is half a record, and the other half would be taken for others.
+            if (at := fault(data[begin:])) is not None:
+                raise _NotJson(offset + begin + at, "not a JSON value") from None
             parsed.records += 1
             self._reject(key, data, offset, "nested too deeply", parsed)
 
@@ -331,9 +335,9 @@ def _constant(name: str) -> NoReturn:
 _CONSTANT = re.compile(STRING.decode() + r"|(-?Infinity|NaN)", re.DOTALL)
 
 
-def _integer(digits: str) -> int | str:
-    """Return an integer, or, beyond what the interpreter converts, its digits, which are no number."""
-    return int(digits) if len(digits) < 4000 else digits
+def _integer(digits: str) -> int:
+    """Return an integer; one beyond what the interpreter converts is as good as any beyond 64 bits."""
+    return int(digits) if len(digits) < 4000 else 10**4000
 
 
 _STRICT = json.JSONDecoder(parse_constant=_constant, parse_int=_integer)
