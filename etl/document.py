@@ -91,7 +91,10 @@ def _judge_without_records(document: bytes, begin: int, envelope: tuple[str, ...
     around = Envelope()
     around.feed(document, begin)
     around.close()
-    root = json.loads(document)
+    try:
+        root = json.loads(document)
+    except (ValueError, RecursionError):  # beyond what the interpreter takes
+        return
     containers = [root] if not isinstance(root, dict) else [root, *map(root.get, envelope)]
     if any(container in ({}, []) for container in containers):
         raise EmptyFeed("the feed holds no records")
@@ -119,10 +122,15 @@ def _parse(parser: Any, events: Any, data: bytes, start: int) -> Iterator[tuple[
     """Send `data`, which stands at `start`, to a parser; yield its events with their bytes' offsets."""
     for index in range(len(data)):
         offset = start + index
+        byte = data[index : index + 1]
         try:
-            parser.send(data[index : index + 1])
+            parser.send(byte)
         except (ijson.JSONError, ValueError) as error:
             raise MalformedFeed(f"not well-formed JSON at byte {offset:,}: {_reason(error)}") from None
+        except (ArithmeticError, SystemError):  # from ijson's decimals and integers
+            raise MalformedFeed(f"a number too large to read, before byte {offset:,}") from None
+        if byte in b"\v\f":  # white space to yajl
+            raise MalformedFeed(f"not well-formed JSON at byte {offset:,}: a control character")
         for event, value in events:
             yield offset, event, value
         events.clear()
