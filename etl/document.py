@@ -18,7 +18,7 @@ from typing import Any
 import ijson
 
 from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed, one_line
-from etl.framing import Container, Layout
+from etl.framing import BLANK, Container, Layout
 
 HEAD_LIMIT = 1 << 20
 """How far into the document the first record must begin, in bytes."""
@@ -160,6 +160,7 @@ class Envelope:
         self._events = ijson.sendable_list()
         self._parser = ijson.basic_parse_coro(self._events)
         self._depth = 0
+        self._closed = False
         self._member: str | None = None
         self._error: list[tuple[str, Any]] = []
         self._end = 0
@@ -170,9 +171,16 @@ class Envelope:
         Raises:
             MalformedFeed: not well-formed, with the offset.
         """
+        behind = offset if self._closed else None
         for at, event, value in _parse(self._parser, self._events, data, offset):
             self._note(at, event, value)
+            if self._depth == 0:
+                self._closed, behind = True, at + 1
         self._end = offset + len(data)
+        # The parser leaves a token that has only begun to whoever feeds it the rest.
+        if behind is not None and (rest := data[behind - offset :].lstrip(BLANK)):
+            at = self._end - len(rest)
+            raise MalformedFeed(f"not well-formed JSON at byte {at:,}: trailing garbage")
 
     def close(self) -> None:
         """Check that the document is complete and is no error reply.
