@@ -101,6 +101,11 @@ def change_structure(rng: random.Random, document: bytes) -> bytes:
     return _at_structure(rng, document, lambda _: bytes([rng.choice(b'{}[],:"')]))
 
 
+def stray_comma(rng: random.Random, document: bytes) -> bytes:
+    """Put a comma where a value or a bracket comes or has come."""
+    return _at_structure(rng, document, lambda byte: rng.choice((byte + b",", b"," + byte, byte + b" ,")))
+
+
 def _at_structure(rng: random.Random, document: bytes, change: Callable[[bytes], bytes]) -> bytes:
     places = [found.start() for found in re.finditer(rb'[{}\[\],:"]', document)]
     if not places:
@@ -230,7 +235,7 @@ def repeat_bytes(rng: random.Random, data: bytes) -> bytes:
 
 
 def cut(rng: random.Random, data: bytes) -> bytes:
-    return data[: rng.randrange(len(data))]
+    return data[: rng.choice((rng.randrange(len(data)), max(0, len(data) - rng.randrange(1, 13))))]
 
 
 def junk_behind(rng: random.Random, data: bytes) -> bytes:
@@ -280,9 +285,9 @@ def escape(rng: random.Random, document: bytes) -> bytes:
 
 
 DAMAGES: tuple[Mutator, ...] = (
-    drop_token, double_token, swap_tokens, drop_structure, double_structure, change_structure, insert_piece,
-    replace_value, truncate, move_value, nest, wrap, flip_bit, replace_byte, insert_bytes, drop_bytes,
-    repeat_bytes,
+    drop_token, double_token, swap_tokens, drop_structure, double_structure, change_structure, stray_comma,
+    insert_piece, replace_value, truncate, move_value, nest, wrap, flip_bit, replace_byte, insert_bytes,
+    drop_bytes, repeat_bytes,
 )  # fmt: skip
 RESPELLINGS: tuple[Mutator, ...] = (indent, space_out, escape)
 STREAM_DAMAGES: tuple[Mutator, ...] = (
