@@ -32,6 +32,8 @@ from tests.whole import run
 FOLDER = Path("data", "fuzz")
 CASE_SECONDS = 5
 """How much of the processor's time a case may take."""
+STUCK_SECONDS = 60
+"""After how long the command ends by force; the file `running` then holds the case."""
 WHOLE_EVERY = 200
 SHRINK_SECONDS = 20
 
@@ -59,7 +61,7 @@ def cases(chance: random.Random) -> Iterator[Case]:
     number = 0
     other = _document(chance)
     while True:
-        document, other = _document(chance), other
+        document = _document(chance)
         if len(document) < 3000 and chance.random() < 0.02:
             for kind, stream in _every_edge(document):
                 yield Case(kind, stream, settings_for(chance, stream))
@@ -271,13 +273,13 @@ def fuzz(
 ) -> tuple[Case, Finding] | None:
     """Try cases for a time; return the first with a finding. The file `running` holds the one at hand."""
     limit = time.monotonic() + seconds
-    for number, case in enumerate(cases(random.Random(seed))):
+    for case in cases(random.Random(seed)):
         if time.monotonic() >= limit:
             return None
         if running is not None:
             save(case, running)
-            if number % 100 == 0:  # where not even a signal's handler gets a turn
-                faulthandler.dump_traceback_later(100 * CASE_SECONDS, exit=True)
+            # Where not even a signal's handler gets a turn, or a process waits for another.
+            faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
         try:
             tally.add(case, check(case))
         except Finding as found:
