@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
 
-.PHONY: run test test-fault soak lint format types unit unit-acceptance unit-rest wheel bench clean help
+.PHONY: run test test-fault soak fuzz lint format types unit unit-acceptance unit-rest wheel bench clean help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ test-fault: .venv/ready ## Kill, cut, fill and lock whatever a run needs, again 
 
 soak: .venv/ready ## Two hundred rounds of the service under random kills (about 5 minutes).
 	$(BIN)/python -m tests.fault.soak
+
+fuzz: .venv/ready ## Damage feeds at random, and hold what is made of them to a plain reading (10 minutes).
+	$(BIN)/python -m tests.fuzz
 
 wheel: .venv/ready ## Build the wheel, and run the command from it in an environment of its own.
 	$(BIN)/python tests/wheel.py

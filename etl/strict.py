@@ -32,9 +32,9 @@ def _constant(name: str) -> NoReturn:
 _CONSTANT = re.compile(STRING.decode() + r"|(-?Infinity|NaN)", re.DOTALL)
 
 
-def _integer(digits: str) -> int | str:
-    """Return an integer, or, beyond what the interpreter converts, its digits, which are no number."""
-    return int(digits) if len(digits) < 4000 else digits
+def _integer(digits: str) -> int:
+    """Return an integer; one beyond what the interpreter converts is as good as any beyond 64 bits."""
+    return int(digits) if len(digits) < 4000 else 10**4000
 
 
 _DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_integer)

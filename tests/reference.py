@@ -60,6 +60,8 @@ def records(document: bytes, shape: str) -> list[tuple[str | None, Any]]:
         if members.get("error") is not None:
             raise NotWellFormed("an error reply")
         root = members.get("result")
+        if isinstance(root, list) and not isinstance(root, _Pairs):
+            shape = "array"
     if shape == "array":
         if not isinstance(root, list) or isinstance(root, _Pairs):
             raise NotWellFormed("no array")
@@ -67,6 +69,52 @@ def records(document: bytes, shape: str) -> list[tuple[str | None, Any]]:
     if not isinstance(root, _Pairs):
         raise NotWellFormed("no object")
     return [(key, _plain(value)) for key, value in root]
+
+
+def shape_of(document: bytes, marker: str = "Proposal", envelope: str = "result") -> str:
+    """Return where a document's records are, known by the first of them: an object with an object `marker`.
+
+    They are the members of the root or of its member `envelope`, which must then be the only one of its
+    name; or else the lines, where the first value that holds one such object is a record itself.
+    """
+    try:
+        roots = [loads(document)]
+    except NotWellFormed as error:
+        if document.strip(b" \t\r\n").count(b"\n") == 0:
+            raise
+        try:
+            loads(document.lstrip(b" \t\r\n").split(b"\n")[0])
+        except NotWellFormed:
+            raise error from None  # no lines either
+        roots = [loads(line) for line in document.split(b"\n") if line.strip(b" \t\r\n")]
+    for root in roots:
+        depth = _first_depth(root, marker, envelope, 0)
+        if depth == 0:
+            return "lines"
+        if depth is None:
+            continue
+        if len(roots) > 1:
+            raise NotWellFormed("more than one document")
+        if depth == 1:
+            return "object" if isinstance(root, _Pairs) else "array"
+        if [key for key, _ in root].count(envelope) > 1:
+            raise NotWellFormed("a second container")
+        return "rpc"
+    raise NotWellFormed("no record")
+
+
+def _first_depth(value: Any, marker: str, envelope: str, depth: int, name: str | None = None) -> int | None:
+    """Return how deep the first object with an object `marker` lies, of those where records may be."""
+    if not isinstance(value, list):
+        return None
+    for key, item in value if isinstance(value, _Pairs) else [(None, item) for item in value]:
+        if key == marker and isinstance(item, _Pairs):
+            return depth
+        if depth == 0 or (depth == 1 and name == envelope):
+            found = _first_depth(item, marker, envelope, depth + 1, key)
+            if found is not None:
+                return found
+    return None
 
 
 def _plain(value: Any) -> Any:
@@ -78,14 +126,18 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def expected(document: bytes, shape: str, wanted: set[str], head_epoch: int) -> Expected:
-    """Return what a tracker of `wanted` should find."""
+def expected(
+    document: bytes, shape: str, wanted: set[str], head_epoch: int, refuse_nul: bool = False
+) -> Expected:
+    """Return what a tracker of `wanted` should find; with `refuse_nul`, a NUL in a row makes a reject."""
     found = Expected()
     for key, record in records(document, shape):
         found.records += 1
         if not _matches(record, wanted):
             continue
         row = _row(key, record, head_epoch)
+        if row is not None and refuse_nul and any("\0" in str(value) for value in row.values()):
+            row = None
         if row is None:
             found.rejected += 1
         else:

@@ -57,6 +57,12 @@ def test_the_first_member_seen_joins_the_signature() -> None:
         (b'{"1":}', MalformedFeed, "byte 5"),
         (b"\xff\xfe{\x00", MalformedFeed, "UTF-16"),
         (b"\x00{\x00}", MalformedFeed, "UTF-16"),
+        (b'{} "', MalformedFeed, "byte 3"),
+        (b'"a" "', MalformedFeed, "byte 4"),
+        (b"\v{}", MalformedFeed, "byte 0"),  # white space to the parser alone
+        (b'{"result":null,"x":' + b"[" * 5000 + b"]" * 5000 + b"}", MalformedFeed, "no record"),
+        (b'{"id":1e99999999999999999999}', MalformedFeed, "no record"),  # beyond any decimal's range
+        (b'{"id":' + b"7" * 5000 + b"}", MalformedFeed, "no record"),
     ],
 )
 def test_a_document_without_records_is_judged(document: bytes, error: type[DataError], said: str) -> None:
@@ -78,6 +84,10 @@ def test_a_document_without_records_is_judged(document: bytes, error: type[DataE
         (b'{"result":{', b'},"result":{}}', MalformedFeed),
         (b'{"result":{', b'},"error":null,"error":"late"}', ReplyError),
         (b"[", b"}", MalformedFeed),
+        (b"[", b']"', MalformedFeed),
+        (b"[", b']\n"}', MalformedFeed),
+        (b"[", b"\f]", MalformedFeed),
+        (b"[", b"]\v", MalformedFeed),
     ],
 )
 def test_what_stands_around_the_records_is_checked(
