@@ -6,18 +6,15 @@ CASES = {
     "test_killed.py": (
         "test_a_child_is_killed_at_a_point[reader.sent:50-PostgreSQL]",
         "test_a_child_is_killed_at_a_point[worker 0.found:3-SQLite]",
-        "test_a_child_is_killed_at_a_point[writer.staged:5-PostgreSQL]",
         "test_a_child_is_killed_at_a_point[writer.merged:1-SQLite]",
         "test_a_child_is_killed_at_any_time[reader-0-SQLite]",
         "test_a_child_is_killed_at_any_time[worker-0-PostgreSQL]",
         "test_a_child_is_killed_at_any_time[writer-0-SQLite]",
         "test_the_parent_is_killed_while_a_child_is_at_a_point[writer.merged:1-PostgreSQL]",
-        "test_the_parent_is_killed_at_any_time[0-SQLite]",
         "test_a_worker_is_killed_inside_a_result[PostgreSQL]",
         "test_a_reader_killed_after_the_commit_changes_nothing",
     ),
     "test_postgresql.py": (
-        "test_the_connection_is_cut_at_a_point[staged:5-question]",
         "test_the_connection_is_cut_at_a_point[merged:1-answer]",
         "test_the_connection_is_cut_after_any_byte[0-sent]",
         "test_the_session_is_terminated_at_any_time[0]",
@@ -26,7 +23,6 @@ CASES = {
         "test_a_locked_table_is_waited_for_in_the_memory_that_there_is[deals]",
     ),
     "test_sqlite.py": (
-        "test_a_lock_is_waited_for[reads-merged:1]",
         "test_a_lock_held_for_longer_than_the_url_says_ends_the_run[writes-merging:1]",
         "test_what_may_not_be_written_ends_the_run[directory]",
         "test_a_database_that_is_deleted_ends_the_run[staged:5]",

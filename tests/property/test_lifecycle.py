@@ -259,7 +259,7 @@ def in_processes(url: str, wanted: frozenset[str], head: int, feed: Feed, **sett
     return run_into(url, document, wanted, head, workers=2, chunk_bytes=900, **settings)
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(life=LIVES)
 def test_a_life_of_deals_goes_as_in_the_twin(fresh: Fresh, life: list[Event]) -> None:
     with fresh() as tables:

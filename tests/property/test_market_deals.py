@@ -29,7 +29,7 @@ def check(output: Path, document: bytes, shape: str, **settings: int) -> None:
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(documents(), st.integers(1, 4000), st.integers(1, 3), st.integers(1, 20))
 def test_any_document_gives_the_file_that_the_reference_gives(
     document: Document, chunk_bytes: int, workers: int, group_rows: int

@@ -42,7 +42,7 @@ def rows_of(parsed: list[Parsed]) -> list[dict[str, Any]]:
     return [dict(zip(NAMES, row, strict=True)) for part in parsed for row in part.rows]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(documents(), st.data())
 def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     document: Document, data: st.DataObject
@@ -73,7 +73,7 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     assert {row["deal_id"]: row for row in rows} == want.rows
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(documents(most=12), st.data())
 def test_a_chunk_cut_inside_a_record_is_never_accepted(document: Document, data: st.DataObject) -> None:
     layout = layout_of(document.data)
