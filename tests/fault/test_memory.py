@@ -83,11 +83,7 @@ def _keys(text: bytes) -> Parts:
 
 def _ordinary() -> Parts:
     yield PLAIN[:-1]
-    number = 10
-    for _ in range(SIZE // MEGABYTE):
-        records = [(str(number + n), deal(OTHER)) for n in range(2300)]
-        number += len(records)
-        yield b"," + as_object(records)[1:-1]
+    yield from _many(b"," + as_object((str(n), deal(OTHER)) for n in range(10, 2000))[1:-1])
     yield b"}"
 
 
