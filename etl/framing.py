@@ -116,6 +116,10 @@ def last_boundary(signature: re.Pattern[bytes], data: Buffer, start: int, end: i
 # One token outside strings: a whole string, a lone quote (a string that goes on past the data), a
 # bracket, or a comma.
 _TOKEN = re.compile(STRING + rb'|["{}\[\],]', re.DOTALL)
+# What changes no depth: with brackets around something flat, and commas, which separate nothing inside.
+_INSIDE = re.compile(
+    rb"(?:[^\"{}\[\]]++|" + STRING + rb"|\{[^\"{}\[\]]*+\}|\[[^\"{}\[\]]*+\])*+", re.DOTALL
+)
 _STRING_END = re.compile(STRING[1:], re.DOTALL)
 
 _OPENING = b"{["
@@ -142,7 +146,13 @@ class Scanner:
     def feed(self, data: Buffer) -> None:
         """Go on with `data`; stops for good at the container's closing bracket."""
         position = self._leave_string(data) if self._in_string else 0
-        while self.closed is None and (token := _TOKEN.search(data, position)) is not None:
+        while self.closed is None:
+            if self._depth:
+                inside = _INSIDE.match(data, position)
+                assert inside is not None  # it may be empty
+                position = inside.end()
+            if (token := _TOKEN.search(data, position)) is None:
+                break
             start, position = token.span()
             first = data[start]
             if first == _QUOTE:

@@ -173,13 +173,17 @@ class Reader:
     def _send_exactly(self, slab: int, view: memoryview, length: int, ended: bool) -> bytes | None:
         """Cut by the scanner; return what was read from the container's end on, if it closes."""
         scanner = LineScanner() if self._layout.container is Container.LINES else Scanner()
-        scanner.feed(view[:length])
-        while not (scanner.separators or scanner.closed is not None or ended or length == len(view)):
-            begin = length
-            length, ended = self._extend(view, length, length + self._chunk_bytes)
-            scanner.feed(view[begin:length])
+        fed = 0
+        while not (scanner.separators or scanner.closed is not None):
+            if fed == length:
+                if ended or length == len(view):
+                    break
+                length, ended = self._extend(view, length, length + self._chunk_bytes)
+            end = min(length, fed + self._chunk_bytes)
+            scanner.feed(view[fed:end])  # no more than a chunk: tiny records are many
+            fed = end
         if scanner.closed is not None:
-            tail = bytes(view[scanner.closed : length])
+            tail = bytes(view[scanner.closed : min(length, scanner.closed + TAIL_LIMIT + 1)])
             self._send_last(slab, view, scanner.closed)
             return tail
         if scanner.separators:

@@ -143,7 +143,8 @@ _WRONG_STRINGS = {
     "surrogate_then_u": wrong(b'"\\ud800\\u"', 9, 0), "surrogate_then_x": wrong(b'"\\ud800\\x"', 8, 0),
     "surrogate_half": wrong(b'"\\ud8"', 5, 0), "surrogate_then_letters": wrong(b'"\\ud83d\\udeG0"', 11, 0),
 } | {
-    f"control_{code:02x}": wrong(b'"a' + bytes([code]) + b'"', 2, 0) for code in (0, 1, 8, 9, 10, 11, 12, 13, 27, 31)
+    f"control_{code:02x}": wrong(b'"a' + bytes([code]) + b'"', 2, 0)
+    for code in (0, 1, 8, 9, 10, 11, 12, 13, 27, 31)
 } | {
     "control_in_name": wrong(b'{"a\tb":1}', 3, 1), "NUL_in_name": wrong(b'{"\x00":1}', 2, 1),
     "newline_after_text": wrong(b'"long text\n"', 10, 0),

@@ -32,6 +32,12 @@ CASES = {
         "test_no_room_for_the_last_staged_rows[100]",
     ),
     "test_http.py": ("test_whatever_a_server_answers[0]",),
+    "test_memory.py": (
+        "test_a_feed_made_to_fill_the_memory_does_not[string in a record]",
+        "test_a_feed_made_to_fill_the_memory_does_not[depth, not matching]",
+        "test_a_feed_made_to_fill_the_memory_does_not[names twice, not matching]",
+        "test_a_feed_made_to_fill_the_memory_does_not[string after the records]",
+    ),
     "test_signals.py": (
         "test_a_run_is_stopped_at_any_time[SIGTERM-0-PostgreSQL]",
         "test_a_second_signal_changes_nothing_but_the_time[0-SQLite]",

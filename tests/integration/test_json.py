@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from etl.errors import MalformedFeed, TruncatedFeed
 from pipelines.deals.tables import FEED_COLUMNS
+from tests.acceptance.conftest import Etl
 from tests.acceptance.feeds import HEAD, OTHER, OURS, as_array, as_lines, as_object, as_reply, deal
 from tests.inprocess import read
 from tests.json_cases import AFTER, BEFORE, NO, ONE_SHORT, OPEN, RUNS_ON, YES, Case, Wrong
@@ -191,3 +193,26 @@ def test_the_cases_are_what_their_names_say() -> None:
     for case in NO.values():
         with pytest.raises((ValueError, RecursionError)):
             json.loads(case.value.decode(), parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    "name", ["n_structure_form_feed", "n_string_escape_x", "n_bytes_surrogate", "n_structure_deep_wrong"]
+)
+@pytest.mark.parametrize("where", ["object, ours", "lines, not ours", "after the records"])
+def test_the_command_refuses_at_the_same_byte(name: str, where: str, tmp_path: Path) -> None:
+    case, place, command = NO[name], PLACES[where], Etl(tmp_path)
+    document, start = place.put(case.value)
+    completed = command.load("--source", command.file(document))
+    assert completed.status == 65
+    found = re.search(r"byte ([0-9,]+)", completed.message)
+    assert found
+    assert int(found[1].replace(",", "")) in goes_wrong(place, document, start, case)
+
+
+@pytest.mark.parametrize(
+    "name", ["i_number_exponent_20_digits", "i_number_5000_digits", "i_string_low_surrogate"]
+)
+def test_the_command_reads_numbers_and_surrogates_around_the_records(name: str, tmp_path: Path) -> None:
+    command = Etl(tmp_path)
+    report = command.loaded(PLACES["before the records"].put(OPEN[name].value)[0])
+    assert (report["matched"], report["rejected"]) == (1, 0)
