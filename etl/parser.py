@@ -207,8 +207,10 @@ class ChunkParser:
             count = len(self._lines.decode_lines(lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
-        if count != lines.count(b"\n") + 1:
-            raise _Irregular  # a blank line, or a value over several lines
+        newlines = lines.count(b"\n")
+        # A newline between these stands between two values: so no line is blank, and no value goes on.
+        if lines.count(b"}\n{") + lines.count(b"}\r\n{") != newlines or count != newlines + 1:
+            raise _Irregular
         return count
 
     def _take_regular(self, data: memoryview, offset: int, parsed: Parsed) -> None:

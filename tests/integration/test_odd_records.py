@@ -48,3 +48,13 @@ def test_an_integer_beyond_what_the_interpreter_converts_is_no_text() -> None:
     found = read(document)
     assert [reject.key for reject in found.rejects] == ["1"]
     assert len(found.rows) == 2
+
+
+@pytest.mark.parametrize("behind", [b"\n\n", b"\n \n", b"\n\r\n"])
+def test_two_records_on_a_line_are_refused_though_a_blank_line_makes_up_for_one(behind: bytes) -> None:
+    one = as_lines(PAIRS[:1]).rstrip()
+    for document in (one + one + behind, one + behind + one + one, one + behind + one[:-1] + b",\n}" + one):
+        with pytest.raises(MalformedFeed):
+            read(document)
+        with pytest.raises(MalformedFeed):
+            read(document.replace(b"f01000", b"f09"))
