@@ -51,9 +51,9 @@ class Workbench:
     # Commands --------------------------------------------------------------------------------------
 
     def run_etl(
-        self, source: str, feeder: Sequence[str] | None = None, wallets: Sequence[str] = RARE
+        self, source: str, feeder: Sequence[str] | None = None, wallets: Sequence[str] | Path = RARE
     ) -> Sample:
-        """Load some wallets' deals from a source into a fresh SQLite database.
+        """Load some wallets' deals from a source into a fresh SQLite database; many are in a file.
 
         Raises:
             CommandFailed: the run failed.
@@ -65,9 +65,14 @@ class Workbench:
         finally:
             database.unlink(missing_ok=True)
 
-    def arguments(self, source: str, database: str | Path, wallets: Sequence[str] = RARE) -> list[str]:
+    def arguments(
+        self, source: str, database: str | Path, wallets: Sequence[str] | Path = RARE
+    ) -> list[str]:
         """Return the arguments of `etl` for such a run."""
-        clients = [text for wallet in wallets for text in ("--client", wallet)]
+        if isinstance(wallets, Path):
+            clients = ["--clients-file", str(wallets)]
+        else:
+            clients = [text for wallet in wallets for text in ("--client", wallet)]
         database = f"sqlite:///{database}"
         fixed = ["--head-epoch", str(HEAD_EPOCH), "--quiet", "--json"]
         return ["run", "deals", "--source", source, "--database", database, *clients, *fixed]
