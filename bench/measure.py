@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,13 +146,12 @@ def _watched(pid: int, watch: bool) -> Iterator[list[int]]:
 def _family(pid: int) -> Iterator[int]:
     """Yield a process and all its descendants (proc(5), `children`); none where there is no /proc."""
     yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:  # it has ended
-            continue
-        for child in children:
-            yield from _family(int(child))
+    children: list[str] = []
+    with suppress(OSError):  # it, or one of its threads, has ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            children += Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+    for child in children:
+        yield from _family(int(child))
 
 
 def in_turn(commands: Mapping[str, Callable[[], Sample]], runs: int) -> dict[str, list[Sample]]:

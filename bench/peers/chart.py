@@ -25,6 +25,7 @@ _STYLE = """
 def chart(results: dict[str, Any]) -> str:
     """Return the SVG; bars are linear, and all on one scale."""
     groups = [group for group in results["groups"] if group["name"] != "converted"]
+    others = [group for group in results["groups"] if group["name"] == "converted"]
     zstd = results["zstd"]
     measured = [entry for group in groups for entry in group["systems"] if rate(entry) is not None]
     most = max(rate(entry) or 0 for entry in [zstd, *measured])
@@ -42,6 +43,11 @@ def chart(results: dict[str, Any]) -> str:
     settings, about = results["settings"], results["machine"]
     source = f"{settings['records']:,} deals, {zstd['megabytes']:,.0f} MB of JSON"
     lines.append(_text(16, y + 6, f"{source}; {about['cores']} cores, {about['CPU']}", "faint"))
+    for entry in (entry for group in others for entry in group["systems"]):
+        if found := rate(entry):
+            y += _STEP - 6
+            text = f"lines: after a conversion of the feed, by {entry['name']} at {found:,.0f} MB/s"
+            lines.append(_text(16, y + 6, text, "faint"))
     height = y + 20
     return "\n".join(
         [

@@ -52,6 +52,11 @@ class Taken:
     fault: str = ""
     """What is wrong with its rows, or why there are none."""
 
+    @property
+    def out(self) -> bool:
+        """Whether it is not there or failed, so that it is not run again."""
+        return self.fault.startswith(("not ", "failed"))
+
 
 class Rounds:
     """The feeds, the right answers, and where the systems are installed."""
@@ -72,7 +77,7 @@ class Rounds:
         taken = {system: self._begun(system) for system in group.systems}
         for number in range(self.bench.runs + 1):
             for system, found in taken.items():
-                if not found.fault:
+                if not found.out:
                     say(f"{group.name}, round {number} of {self.bench.runs}: {system.label}")
                     self._once(group, system, found, counted=number > 0)
         systems = [asdict(found) for found in taken.values()]
@@ -91,7 +96,7 @@ class Rounds:
         try:
             sample = self._run(system, wallets, output, counted)
             if not counted or not group.every:
-                taken.fault = self._fault(system, wallets, output, taken)
+                taken.fault = taken.fault or self._fault(system, wallets, output, taken)
         except CommandFailed as error:
             taken.fault = f"failed: {error}"
             say(taken.fault)

@@ -14,7 +14,7 @@ _LEFT = 2
 
 def rate(entry: dict[str, Any]) -> float | None:
     """Return the median of the MB/s of raw JSON; nothing where none was measured."""
-    if entry["fault"].startswith(("not ", "failed")) or not entry["seconds"]:
+    if entry["fault"].startswith("failed") or not entry["seconds"]:
         return None
     return spread(entry["megabytes"] / seconds for seconds in entry["seconds"]).median
 
@@ -63,7 +63,7 @@ def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _size(amount: int) -> str:
-    return f"{amount / 1e6:,.{0 if amount > 1e7 else 1}f} MB" if amount else ""
+    return f"{number(amount / 1e6)} MB" if amount else ""
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:
