@@ -68,7 +68,7 @@ BENCH_RECORDS ?= 2000000
 bench-peers: .venv/ready .venv-peers/ready ## Measure other systems at the same work (about 12 minutes, 5 GB of disk).
 	@mkdir -p $(DATA)/bench
 	$(BIN)/python -m bench.peers --records $(BENCH_RECORDS) \
-	  --json $(DATA)/bench/peers.json --chart $(DATA)/bench/peers.svg
+	  --json $(DATA)/bench/peers-$(BENCH_RECORDS).json --chart $(DATA)/bench/peers-$(BENCH_RECORDS).svg
 
 bench-check: .venv/ready ## Fail if the main ratios are not those of bench/recorded.json (about 1 minute).
 	$(BIN)/python -m bench.check
