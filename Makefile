@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
 
-.PHONY: run test test-fault soak fuzz lint format types unit unit-acceptance unit-rest wheel bench clean help
+.PHONY: run test test-fault soak fuzz lint format types unit unit-acceptance unit-rest wheel bench clean help bench-peers bench-check
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,5 +58,23 @@ wheel: .venv/ready ## Build the wheel, and run the command from it in an environ
 bench: .venv/ready ## Measure speed and memory against zstd on this machine (about 10 minutes, 6 GB of disk).
 	$(BIN)/python -m bench
 
+# Each by itself: what cannot be installed here shows as such in the table.
+.venv-peers/ready: bench/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	grep -v '^#' $< | while read -r line; do \
+	  .venv-peers/bin/python -m pip install --quiet "$$line" || echo "not installed: $$line" >&2; \
+	done
+	@touch $@
+
+BENCH_RECORDS ?= 2000000
+
+bench-peers: .venv/ready .venv-peers/ready ## Measure other systems at the same work (about 12 minutes, 5 GB of disk).
+	@mkdir -p $(DATA)/bench
+	$(BIN)/python -m bench.peers --records $(BENCH_RECORDS) \
+	  --json $(DATA)/bench/peers-$(BENCH_RECORDS).json --chart $(DATA)/bench/peers-$(BENCH_RECORDS).svg
+
+bench-check: .venv/ready ## Fail if the main ratios are not those of bench/recorded.json (about 1 minute).
+	$(BIN)/python -m bench.check
+
 clean: ## Remove everything that the other targets made.
-	rm -rf .venv build dist $(DATA) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-peers build dist $(DATA) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -6,10 +6,17 @@ import os
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from etl.memory import proportional_bytes
+
+_SAMPLING = 0.02
+"""How often memory is looked at, in seconds."""
 
 _BLOCK = 512
 """The unit of `ru_inblock` (getrusage(2), on Linux)."""
@@ -33,6 +40,8 @@ class Sample:
     """Bytes that were not in the page cache."""
     output: bytes
     """Its standard output, unless that was discarded."""
+    memory: int = 0
+    """The most bytes that all of them had together, if that was watched."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +65,16 @@ def measured(
     env: Mapping[str, str],
     discard: bool = False,
     feeder: Sequence[str] | None = None,
+    watch: bool = False,
+    at_most: float | None = None,
 ) -> Sample:
     """Run a command to its end and return what it took.
 
     With `discard` its output goes to /dev/null. The output of `feeder`, which is not measured, is its
-    standard input.
+    standard input. With `watch` its memory is looked at all the time, which takes some of its own.
 
     Raises:
-        CommandFailed: its exit status is not 0.
+        CommandFailed: its exit status is not 0, or it took more than `at_most` seconds and was killed.
     """
     source = None
     if feeder is not None:
@@ -78,8 +89,9 @@ def measured(
             cwd=cwd,
             env=env,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
+        with _killed(process.pid, at_most), _watched(process.pid, watch) as memory:
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if source is not None and source.stdout is not None:
             source.stdout.close()
@@ -95,7 +107,51 @@ def measured(
             switches=usage.ru_nvcsw,
             disk=usage.ru_inblock * _BLOCK,
             output=output.read(),
+            memory=max(memory),
         )
+
+
+@contextmanager
+def _killed(pid: int, seconds: float | None) -> Iterator[None]:
+    """Kill a process if it is still there after so many seconds."""
+    timer = threading.Timer(seconds or 0, os.kill, (pid, 9))
+    if seconds is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _watched(pid: int, watch: bool) -> Iterator[list[int]]:
+    """Yield a list to which the memory of a process and all its descendants is added all the time."""
+    seen, ended = [0], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_SAMPLING):
+            seen.append(proportional_bytes(_family(pid)))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    if watch:
+        watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        if watch:
+            watcher.join()
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield a process and all its descendants (proc(5), `children`); none where there is no /proc."""
+    yield pid
+    children: list[str] = []
+    with suppress(OSError):  # it, or one of its threads, has ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            children += Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+    for child in children:
+        yield from _family(int(child))
 
 
 def in_turn(commands: Mapping[str, Callable[[], Sample]], runs: int) -> dict[str, list[Sample]]:

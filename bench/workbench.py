@@ -45,27 +45,34 @@ class Workbench:
             raise CommandFailed(f"{self.etl}: not there; install the project into this Python first")
         self._numbers = itertools.count()
         # Nothing of the user's own settings shall count.
-        self._env = {name: value for name, value in os.environ.items() if not name.startswith("ETL_")}
-        self._env["XDG_CONFIG_HOME"] = str(self.scratch)
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("ETL_")}
+        self.env["XDG_CONFIG_HOME"] = str(self.scratch)
 
     # Commands --------------------------------------------------------------------------------------
 
-    def run_etl(self, source: str, feeder: Sequence[str] | None = None) -> Sample:
-        """Load the rare wallets' deals from a source into a fresh SQLite database.
+    def run_etl(
+        self, source: str, feeder: Sequence[str] | None = None, wallets: Sequence[str] | Path = RARE
+    ) -> Sample:
+        """Load some wallets' deals from a source into a fresh SQLite database; many are in a file.
 
         Raises:
             CommandFailed: the run failed.
         """
         database = self.scratch / f"{next(self._numbers)}.db"
-        command = [self.etl, *self.arguments(source, database)]
+        command = [self.etl, *self.arguments(source, database, wallets)]
         try:
-            return measured(command, self.scratch, self._env, feeder=feeder)
+            return measured(command, self.scratch, self.env, feeder=feeder)
         finally:
             database.unlink(missing_ok=True)
 
-    def arguments(self, source: str, database: str | Path) -> list[str]:
+    def arguments(
+        self, source: str, database: str | Path, wallets: Sequence[str] | Path = RARE
+    ) -> list[str]:
         """Return the arguments of `etl` for such a run."""
-        clients = [text for wallet in RARE for text in ("--client", wallet)]
+        if isinstance(wallets, Path):
+            clients = ["--clients-file", str(wallets)]
+        else:
+            clients = [text for wallet in wallets for text in ("--client", wallet)]
         database = f"sqlite:///{database}"
         fixed = ["--head-epoch", str(HEAD_EPOCH), "--quiet", "--json"]
         return ["run", "deals", "--source", source, "--database", database, *clients, *fixed]
@@ -76,11 +83,11 @@ class Workbench:
 
     def run_help(self) -> Sample:
         """Run `etl --help`."""
-        return measured([self.etl, "--help"], self.scratch, self._env)
+        return measured([self.etl, "--help"], self.scratch, self.env)
 
     def run_zstd(self, feed: Path) -> Sample:
         """Decompress a feed to nowhere."""
-        return measured(["zstd", "-dc", str(feed)], self.scratch, self._env, discard=True)
+        return measured(["zstd", "-dc", str(feed)], self.scratch, self.env, discard=True)
 
     def checked(self, sample: Sample, records: int) -> dict[str, Any]:
         """Return the report of a run that has read `records` records and found some of them.
@@ -96,13 +103,17 @@ class Workbench:
 
     # Feeds -----------------------------------------------------------------------------------------
 
-    def feed(self, records: int | None = None) -> Path:
-        """Return a plain sample feed; with `.zst` at its end, the same as `zstd -3` compresses it."""
+    def feed(self, records: int | None = None, lines: bool = False) -> Path:
+        """Return a plain sample feed; with `.zst` at its end, the same as `zstd -3` compresses it.
+
+        With `lines` the same records are JSON lines, and not one object.
+        """
         records = self.records if records is None else records
-        plain = self.data / f"deals-{records}.json"
+        plain = self.data / f"deals-{records}.json{'l' if lines else ''}"
         if not plain.exists():
             _say(f"writing {plain}")
-            self._do([self.etl, "sample", "deals", "--records", str(records), "--output", str(plain)])
+            shape = ["--shape", "lines" if lines else "object", "--output", str(plain)]
+            self._do([self.etl, "sample", "deals", "--records", str(records), *shape])
         self._compress(plain)
         return plain
 
@@ -141,7 +152,7 @@ class Workbench:
 
     def _do(self, command: Sequence[str]) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(command, env=self._env, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CommandFailed(f"{' '.join(command)}: {done.stderr.strip()}")
 

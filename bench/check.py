@@ -1,0 +1,167 @@
+"""Whether the main ratios are still what was recorded: `python -m bench.check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from bench.measure import CommandFailed, Sample, in_turn, spread
+from bench.report import machine, number
+from bench.workbench import RARE, Workbench, compressed
+
+RECORDED = Path(__file__).with_name("recorded.json")
+
+WALLETS = 10_000
+"""So many wallets are compared with three."""
+
+BANDS = {
+    "etl .zst / zstd -dc": (0.8, 1.2),
+    "etl plain / zstd -dc": (0.8, 1.2),
+    "etl .zst / zstd -dc: CPU": (0.88, 1.12),
+    "10,000 wallets / 3": (0.85, 1.15),
+}
+"""The ratios, and how much less and more than recorded a median may be, unless the file says other."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a ratio was, and how much less and more of that it may be."""
+
+    median: float
+    at_least: float
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One ratio beside what was recorded."""
+
+    name: str
+    found: float | None
+    recorded: Recorded | None
+
+    @property
+    def fault(self) -> str:
+        """What is wrong; nothing within the band."""
+        if self.recorded is None:
+            return "NOT RECORDED"
+        if self.found is None:
+            return "NOT MEASURED"
+        share = self.found / self.recorded.median
+        if share > self.recorded.at_most:
+            return "SLOWER"
+        return "FASTER: record it anew" if share < self.recorded.at_least else ""
+
+    def __str__(self) -> str:
+        found = "-" if self.found is None else number(self.found)
+        if self.recorded is None:
+            return f"{self.name:<28} {found:>6}  {self.fault}"
+        median, low, high = self.recorded.median, self.recorded.at_least, self.recorded.at_most
+        band = f"recorded {number(median)}, allowed {number(median * low)} to {number(median * high)}"
+        return f"{self.name:<28} {found:>6}  {band}  {self.fault or 'ok'}"
+
+
+def compared(found: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[Verdict]:
+    """Return a verdict on each ratio that was measured or recorded."""
+    names = [*recorded, *(name for name in found if name not in recorded)]
+    return [Verdict(name, found.get(name), recorded.get(name)) for name in names]
+
+
+def read(file: Path) -> dict[str, Recorded]:
+    """Return the recorded ratios; none where there is no file."""
+    if not file.exists():
+        return {}
+    ratios = json.loads(file.read_text(encoding="utf-8"))["ratios"]
+    return {name: Recorded(**values) for name, values in ratios.items()}
+
+
+def write(file: Path, found: Mapping[str, float], settings: Mapping[str, object]) -> None:
+    """Record ratios; what was said of their bands stays."""
+    before = read(file)
+    ratios = {
+        name: Recorded(
+            round(median, 3),
+            *((before[name].at_least, before[name].at_most) if name in before else BANDS[name]),
+        )
+        for name, median in found.items()
+    }
+    about = machine()
+    kept = {name: about[name] for name in ("date", "CPU", "cores", "system", "Python", "zstd")}
+    described = {name: asdict(ratio) for name, ratio in ratios.items()}
+    text = json.dumps({"machine": kept, "settings": settings, "ratios": described}, indent=2)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def medians(samples: Mapping[str, list[Sample]]) -> dict[str, float]:
+    """Return the median of each ratio, taken pair by pair."""
+
+    def of(these: str, those: str, what: str = "wall") -> float:
+        pairs = zip(samples[these], samples[those], strict=True)
+        return spread(getattr(a, what) / getattr(b, what) for a, b in pairs).median
+
+    values = of("etl", "zstd"), of("plain", "zstd"), of("etl", "zstd", "cpu"), of("many", "etl")
+    return dict(zip(BANDS, values, strict=True))
+
+
+def measure(bench: Workbench) -> dict[str, float]:
+    """Return the ratios, of runs in turn over a feed.
+
+    Raises:
+        CommandFailed: a run failed, or did not read all records.
+    """
+    plain = bench.feed()
+    packed = compressed(plain)
+    # Others than are in the feed, so that as many deals match.
+    many = bench.scratch / "wallets"
+    others = (f"f0{3_000_000 + 7 * n}" for n in range(WALLETS - len(RARE)))
+    many.write_text("\n".join([*RARE, *others]) + "\n")
+    samples = in_turn(
+        {
+            "zstd": lambda: bench.run_zstd(packed),
+            "etl": lambda: bench.run_etl(str(packed)),
+            "plain": lambda: bench.run_etl(str(plain)),
+            "many": lambda: bench.run_etl(str(packed), wallets=many),
+        },
+        bench.runs,
+    )
+    for sample in samples["etl"] + samples["plain"] + samples["many"]:
+        bench.checked(sample, bench.records)
+    return medians(samples)
+
+
+@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+@click.option("--records", type=click.IntRange(1), default=2_000_000, help="Of the feed.")
+@click.option("--rounds", type=click.IntRange(1), default=9, help="How often each command is run.")
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data/bench"),
+    help="Where feeds are kept.",
+)  # fmt: skip
+@click.option(
+    "--recorded", type=click.Path(dir_okay=False, path_type=Path), default=RECORDED, help="The record."
+)
+@click.option("--record", is_flag=True, help="Record what is measured, and compare nothing.")
+def main(records: int, rounds: int, data: Path, recorded: Path, record: bool) -> None:
+    """Measure the main ratios, and fail if one is not what was recorded."""
+    data.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=data) as scratch:
+        try:
+            found = measure(Workbench(data, Path(scratch), records, rounds))
+        except CommandFailed as error:
+            click.echo(f"bench: {error}", err=True)
+            sys.exit(2)
+    if record:
+        write(recorded, found, {"records": records, "rounds": rounds})
+    verdicts = compared(found, read(recorded))
+    for verdict in verdicts:
+        click.echo(str(verdict))
+    sys.exit(1 if any(verdict.fault for verdict in verdicts) else 0)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench.check")
