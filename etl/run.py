@@ -16,7 +16,7 @@ import click
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
-from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
+from etl.plan import CHUNK_BYTES, DENSE_CHUNK_BYTES, RECORD_BYTES, Plan
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
@@ -74,7 +74,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
-    workers = options["workers"] or _workers(sources)
+    dense = selection.wanted is None
+    workers = options["workers"] or _workers(sources, dense)
     return Plan(
         pipeline=pipeline,
         selection=selection,
@@ -82,7 +83,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         database=options["database"],
         workers=workers,
         slabs=2 * workers + 4,
-        chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
+        chunk_bytes=options["chunk_bytes"]
+        or min(DENSE_CHUNK_BYTES if dense else CHUNK_BYTES, record_bytes),
         record_bytes=record_bytes,
         batch_rows=options["batch_size"],
         on_error=options["on_error"],
@@ -103,10 +105,10 @@ def _source(pipeline: Pipeline, uri: str, options: Mapping[str, Any]) -> Source:
     return Source(uri) if named is None else named(options)
 
 
-def _workers(sources: tuple[Source, ...]) -> int:
-    """Return one worker a core; decompression takes a core for itself, plain files hardly any."""
+def _workers(sources: tuple[Source, ...], dense: bool) -> int:
+    """Return one worker a core, less one where decompression, not decoding, is most of the work."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if all(map(is_plain_file, sources)) else max(1, cores - 1)
+    return cores if dense or all(map(is_plain_file, sources)) else max(1, cores - 1)
 
 
 def _carry_out(
