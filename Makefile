@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
 
-.PHONY: run test test-fault soak fuzz lint format types unit unit-acceptance unit-rest wheel bench clean help bench-peers bench-check
+.PHONY: run test test-fault soak fuzz lint format types unit unit-acceptance-to-l unit-acceptance-from-m unit-rest wheel bench clean help bench-peers bench-check
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,11 +34,14 @@ format: .venv/ready ## Format the code.
 types: .venv/ready ## Check types.
 	$(BIN)/mypy
 
-unit: .venv/ready ## Run the tests alone, the two halves at once: much of their time they wait.
-	@$(MAKE) --no-print-directory -j 2 unit-acceptance unit-rest
+unit: .venv/ready ## Run the tests alone, two thirds at once: much of their time they wait.
+	@$(MAKE) --no-print-directory -j 2 unit-acceptance-to-l unit-acceptance-from-m unit-rest
 
-unit-acceptance: .venv/ready
-	$(BIN)/pytest -q tests/acceptance
+unit-acceptance-to-l: .venv/ready
+	$(BIN)/pytest -q tests/acceptance/test_[a-l]*.py
+
+unit-acceptance-from-m: .venv/ready
+	$(BIN)/pytest -q tests/acceptance/test_[m-z]*.py
 
 unit-rest: .venv/ready
 	$(BIN)/pytest -q tests/unit tests/property tests/integration tests/fault
