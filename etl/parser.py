@@ -36,6 +36,9 @@ DENSE_BYTES = 4000
 """With less than so many bytes for each candidate, a chunk is sooner decoded as a whole: about an
 eighth of records of 500 bytes, by measurement."""
 
+PIECE_BYTES = 1 << 19
+"""How much of a chunk is looked at at a time: what the parsers make of it stays in the core's cache."""
+
 _PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
 _KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
 
@@ -75,12 +78,14 @@ class ChunkParser:
         salvage: bool = False,
         refuse_nul: bool = False,
         dense_bytes: int = DENSE_BYTES,
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         self._pipeline = pipeline
         self._selection = selection
         self._salvage = salvage
         self._refuse_nul = refuse_nul
         self._dense_bytes = dense_bytes
+        self._piece_bytes = piece_bytes
         self.open(layout, base)
         self._wanted = selection.wanted
         self._filter = RawFilter(selection.wanted) if selection.wanted is not None else None
@@ -108,19 +113,39 @@ class ChunkParser:
         `malformed` is set, and nothing else to be used, where the chunk is not a sequence of well-formed
         records: because the feed is malformed, or because the chunk was cut wrong.
         """
-        end = len(chunk) + 1
+        parsed = Parsed()
+        with suppress(_Irregular):
+            for start, stop in self._pieces(chunk):
+                self._parse_piece(chunk[start:stop], offset + start, parsed)
+            return parsed
+        return self._exact(bytes(chunk), offset, self._salvage and exact)
+
+    def _pieces(self, chunk: Buffer) -> Iterator[tuple[int, int]]:
+        """Yield where each piece of a chunk starts and stops, cut at boundaries as the chunk was."""
+        start, window = 0, self._piece_bytes
+        while start + window < len(chunk):
+            cut = last_boundary(self._signature, chunk, start, start + window)
+            if cut < 0:
+                window *= 4
+                continue
+            yield start, cut
+            start, window = cut + 1, self._piece_bytes
+        yield start, len(chunk)
+
+    def _parse_piece(self, piece: Buffer, offset: int, parsed: Parsed) -> None:
+        end = len(piece) + 1
         if len(self._work) < end + 1:
             self._work = bytearray(2 * (end + 1))
         work = memoryview(self._work)[: end + 1]  # with a byte to spare on each side, for brackets
-        work[1:end] = chunk
+        work[1:end] = piece
         candidates = self._filter.candidates(work[1:end]) if self._filter is not None else None
-        if candidates is None or len(candidates) * self._dense_bytes > len(chunk):
-            with suppress(_Irregular):
-                return self._whole(work, offset)
-        if candidates is not None:
-            with suppress(_Irregular):
-                return self._fast(work, candidates, offset)
-        return self._exact(bytes(chunk), offset, self._salvage and exact)
+        if candidates is None or len(candidates) * self._dense_bytes > len(piece):
+            try:
+                return self._whole(work, offset, parsed)
+            except _Irregular:
+                if candidates is None:
+                    raise
+        self._fast(work, candidates, offset, parsed)
 
     def parse_apart(
         self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool]
@@ -130,7 +155,7 @@ class ChunkParser:
 
     # As a whole ------------------------------------------------------------------------------------
 
-    def _whole(self, work: memoryview, offset: int) -> Parsed:
+    def _whole(self, work: memoryview, offset: int, parsed: Parsed) -> None:
         """Decode all records of `work[1:-1]` at once; of a row's position only the order is right."""
         if self._refuse_nul and b"\\u0000" in bytes(work):
             raise _Irregular
@@ -141,7 +166,7 @@ class ChunkParser:
             raise _Irregular from None
         if len(found) != count:  # a key twice
             raise _Irregular
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         wanted, row, selection = self._wanted, self._pipeline.row, self._selection
         try:
             for position, (key, record) in enumerate(found, self._base + offset):
@@ -149,7 +174,8 @@ class ChunkParser:
                     rows.append((position, *row(key, record, selection)))
         except ValueError:  # a reject, whose place must be told
             raise _Irregular from None
-        return Parsed(count, rows)
+        parsed.records += count
+        parsed.rows += rows
 
     def _decode_whole(self, work: memoryview) -> Collection[tuple[str | None, Any]]:
         """Return the keys and records of a chunk between its brackets."""
@@ -163,9 +189,8 @@ class ChunkParser:
 
     # By candidates ---------------------------------------------------------------------------------
 
-    def _fast(self, work: memoryview, candidates: list[int], offset: int) -> Parsed:
+    def _fast(self, work: memoryview, candidates: list[int], offset: int, parsed: Parsed) -> None:
         """Parse `work[1:-1]` by candidates and the gaps between them."""
-        parsed = Parsed()
         end = len(work) - 1
         base = offset - 1  # from an index into the copy to an offset in the document
         position = 1
@@ -184,7 +209,6 @@ class ChunkParser:
             position = stop + 1
         if position < end or end == 1:
             parsed.records += self._count(work, position, end)
-        return parsed
 
     def _count(self, work: memoryview, start: int, stop: int) -> int:
         """Check that `work[start:stop]` is a sequence of records, and count them."""

@@ -3,8 +3,9 @@ r"""Which records are wanted: first a look at raw bytes, then the exact test on 
 The raw look may be wrong in one direction only. A JSON string that equals the value `v` is spelled
 either literally, as `"v"`, or with at least one of its characters escaped (RFC 8259, section 7). Where
 every character of `v` is printable ASCII other than `"`, `\` and `/`, the only escape there is for
-them is `\u00XX`. So a record without any of the literals `"v"` and without `\u00` holds no such string.
-For other values the escape that is searched for is wider: any `\u`, or any backslash at all.
+them is `\u00XX`, and XX is the code of a character of `v`. So a record without any of the literals `"v"`
+and without such an escape holds no such string. For other values the escape that is searched for is
+wider: any `\u`, or any backslash at all.
 
 The idea of filtering raw bytes before parsing is Sparser's (Palkar et al., VLDB 2018).
 """
@@ -18,6 +19,8 @@ from typing import Any
 
 import hyperscan
 import msgspec
+
+_ASCII_ESCAPE = b"\\u00"
 
 
 def literals(wanted: Collection[str]) -> list[bytes]:
@@ -36,7 +39,7 @@ def _escape(wanted: Collection[str]) -> bytes:
     if any(character in '"\\/' or character < " " for character in characters):
         return b"\\"
     if all(character <= "~" for character in characters):
-        return b"\\u00"
+        return _ASCII_ESCAPE
     return b"\\u"
 
 
@@ -46,6 +49,10 @@ class RawFilter:
     def __init__(self, wanted: Collection[str]) -> None:
         """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them."""
         patterns = literals(wanted)
+        self._escape = len(patterns) - 1
+        self._codes: frozenset[bytes] | None = None
+        if patterns[-1] == _ASCII_ESCAPE:
+            self._codes = frozenset(b"%02x" % ord(character) for character in set().union(*wanted))
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
             expressions=patterns,
@@ -54,15 +61,20 @@ class RawFilter:
             flags=[0] * len(patterns),
             literal=True,
         )
+        self._data = memoryview(b"")
         self._ends: list[int] = []
 
     def candidates(self, data: memoryview) -> list[int]:
         """Return the offsets just after each occurrence of a literal, ascending."""
-        self._ends = []
+        self._data, self._ends = data, []
         self._database.scan(data, match_event_handler=self._note)  # type: ignore[type-var]
         return self._ends
 
-    def _note(self, _id: int, _start: int, end: int, _flags: int, _context: object) -> None:
+    def _note(self, pattern: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        if pattern == self._escape and self._codes is not None:
+            code = bytes(self._data[end : end + 2]).lower()
+            if code not in self._codes:  # of a character that no wanted value has
+                return
         self._ends.append(end)
 
 

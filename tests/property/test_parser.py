@@ -57,7 +57,8 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
         separators = scanner.separators
     cuts = sorted(data.draw(st.sets(st.sampled_from(separators), max_size=5))) if separators else []
     dense_bytes = data.draw(st.sampled_from([0, 2000, 1 << 20]))  # never as a whole, sometimes, always
-    parser = ChunkParser(PIPELINE, SELECTION, layout, dense_bytes=dense_bytes)
+    piece_bytes = data.draw(st.sampled_from([1, 700, 3000, 1 << 20]))
+    parser = ChunkParser(PIPELINE, SELECTION, layout, dense_bytes=dense_bytes, piece_bytes=piece_bytes)
     parsed = [
         parser.parse(body[start:stop], layout.start + start)
         for start, stop in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(body)], strict=True)
@@ -81,7 +82,8 @@ def test_a_chunk_cut_inside_a_record_is_never_accepted(document: Document, data:
         return
     body = body_of(document.data, layout)
     part = body[: data.draw(st.integers(0, len(body)))]
-    parsed = ChunkParser(PIPELINE, SELECTION, layout).parse(part, layout.start)
+    piece_bytes = data.draw(st.sampled_from([1, 700, 1 << 20]))
+    parsed = ChunkParser(PIPELINE, SELECTION, layout, piece_bytes=piece_bytes).parse(part, layout.start)
     assert (parsed.malformed is None) == _is_complete(part, layout)
 
 

@@ -29,6 +29,13 @@ def test_every_spelling_of_a_wanted_value_holds_a_literal(wanted: list[str], dat
     assert RawFilter(wanted).candidates(memoryview(text))
 
 
+def test_escapes_of_characters_that_no_wanted_value_has_are_no_candidates() -> None:
+    found = RawFilter(["f01"])
+    assert found.candidates(memoryview(rb'"\u003c\u0026\u0000\u0022" "\u0032"')) == []
+    assert len(found.candidates(memoryview(rb'"\u0066\u0030" "\u0031"'))) == 3
+    assert len(RawFilter(["jO"]).candidates(memoryview(rb'"\u006A\u006a" "\u004f\u004F"'))) == 4
+
+
 def test_candidates_are_the_ends_of_all_occurrences() -> None:
     text = b'{"a":"f01","b":"f0\\u0031","c":"f01"}'
     found = RawFilter(["f01"]).candidates(memoryview(text))
