@@ -6,7 +6,9 @@ closed pipe: whoever waits for a dead worker's results is told so, once all that
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.context import ForkContext
 from typing import Generic, TypeVar
 
@@ -14,6 +16,10 @@ from etl.messages import Result, Task
 
 SPARES = 8
 """How many workers may be replaced in one run."""
+
+RESULT_BYTES = 1 << 20
+"""What a worker may be ahead of the writer, in a pipe: as much as Linux gives anybody. The usual 64 KiB
+hold less than the rows of a chunk of which every record is wanted, and the two would take turns."""
 
 T = TypeVar("T")
 
@@ -25,8 +31,12 @@ class Gone(Exception):
 class Channel(Generic[T]):
     """A queue between two processes that are forked after it was made."""
 
-    def __init__(self, context: ForkContext) -> None:
+    def __init__(self, context: ForkContext, size: int | None = None) -> None:
+        """Open a pipe; with `size`, one that holds so many bytes, where the system lets it."""
         self._receiving, self._sending = context.Pipe(duplex=False)
+        if size is not None:
+            with suppress(AttributeError, OSError):  # there is none on macOS, nor beyond a user's share
+                fcntl.fcntl(self._sending.fileno(), fcntl.F_SETPIPE_SZ, size)
 
     def put(self, value: T) -> None:
         """Send a value; waits if the receiver is far behind."""
@@ -63,7 +73,7 @@ class Line:
 
     def __init__(self, context: ForkContext) -> None:
         self.tasks: Channel[Task] = Channel(context)
-        self.results: Channel[Result] = Channel(context)
+        self.results: Channel[Result] = Channel(context, RESULT_BYTES)
 
     def close(self) -> None:
         """Close all of this process's copies."""

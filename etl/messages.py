@@ -90,7 +90,8 @@ class Attempt(NamedTuple):
 
 
 Rows = list[tuple[Any, ...]] | bytes
-"""Records as the staging table takes them: (position across feeds, *its other columns), or CSV of that."""
+"""Records as the staging table takes them: (position across feeds, *its other columns); or those packed
+(`etl.columns`)."""
 
 
 class Batch(NamedTuple):
@@ -102,8 +103,8 @@ class Batch(NamedTuple):
     exact: bool
     records: int
     matched: int
-    rows: Rows
-    """The wanted records, that many."""
+    parts: list[Rows]
+    """The wanted records, that many in all."""
     rejects: list[Reject]
     malformed: Malformed | None
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ import msgspec
 import simdjson
 
 from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner, last_boundary
-from etl.messages import RAW_BYTES, Malformed, Reject
+from etl.messages import RAW_BYTES, Malformed, Reject, Rows
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
 from etl.strict import NotJson, refuse_member, strictly
@@ -36,7 +36,7 @@ DENSE_BYTES = 4000
 """With less than so many bytes for each candidate, a chunk is sooner decoded as a whole: about an
 eighth of records of 500 bytes, by measurement."""
 
-PIECE_BYTES = 1 << 19
+PIECE_BYTES = 1 << 18
 """How much of a chunk is looked at at a time: what the parsers make of it stays in the core's cache."""
 
 _PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
@@ -49,8 +49,23 @@ class Parsed:
 
     records: int = 0
     rows: list[tuple[Any, ...]] = field(default_factory=list)
+    """The rows of those that are wanted, but for what is packed already."""
+    packed: list[Rows] = field(default_factory=list)
+    packed_rows: int = 0
     rejects: list[Reject] = field(default_factory=list)
     malformed: Malformed | None = None
+
+    @property
+    def matched(self) -> int:
+        """How many records are wanted."""
+        return self.packed_rows + len(self.rows)
+
+    def pack(self, how: Callable[[list[tuple[Any, ...]]], Rows]) -> None:
+        """Pack what rows there are."""
+        if self.rows:
+            self.packed.append(how(self.rows))
+            self.packed_rows += len(self.rows)
+            self.rows = []
 
 
 class _Irregular(Exception):
@@ -66,7 +81,8 @@ class ChunkParser:
 
     `base` is added to offsets in the feed where they order the rows of several feeds. With `salvage`, a
     malformed record is a reject where the scanner can tell it from its neighbours; with `refuse_nul`, so
-    is one with a NUL in its texts, which not every database can hold.
+    is one with a NUL in its texts, which not every database can hold. `pack` is done to the rows of each
+    piece of a chunk, while they are in the core's cache.
     """
 
     def __init__(
@@ -77,6 +93,7 @@ class ChunkParser:
         base: int = 0,
         salvage: bool = False,
         refuse_nul: bool = False,
+        pack: Callable[[list[tuple[Any, ...]]], Rows] | None = None,
         dense_bytes: int = DENSE_BYTES,
         piece_bytes: int = PIECE_BYTES,
     ) -> None:
@@ -84,6 +101,7 @@ class ChunkParser:
         self._selection = selection
         self._salvage = salvage
         self._refuse_nul = refuse_nul
+        self._pack = pack
         self._dense_bytes = dense_bytes
         self._piece_bytes = piece_bytes
         self.open(layout, base)
@@ -117,6 +135,8 @@ class ChunkParser:
         with suppress(_Irregular):
             for start, stop in self._pieces(chunk):
                 self._parse_piece(chunk[start:stop], offset + start, parsed)
+                if self._pack is not None:
+                    parsed.pack(self._pack)
             return parsed
         return self._exact(bytes(chunk), offset, self._salvage and exact)
 
@@ -166,12 +186,13 @@ class ChunkParser:
             raise _Irregular from None
         if len(found) != count:  # a key twice
             raise _Irregular
-        rows: list[tuple[Any, ...]] = []
-        wanted, row, selection = self._wanted, self._pipeline.row, self._selection
+        items: Iterable[tuple[int, tuple[str | None, Any]]] = enumerate(found, self._base + offset)
+        if (wanted := self._wanted) is not None:
+            tested = self._tested
+            items = (item for item in items if tested(item[1][1]) in wanted)
+        row, selection = self._pipeline.row, self._selection
         try:
-            for position, (key, record) in enumerate(found, self._base + offset):
-                if wanted is None or self._tested(record) in wanted:
-                    rows.append((position, *row(key, record, selection)))
+            rows = [(position, *row(key, record, selection)) for position, (key, record) in items]
         except ValueError:  # a reject, whose place must be told
             raise _Irregular from None
         parsed.records += count
@@ -273,6 +294,8 @@ class ChunkParser:
                 parsed.records += 1
                 reason = f"malformed at byte {error.offset:,}: {error.reason}"
                 self._reject(None, data, offset + start, reason, parsed)
+        if self._pack is not None:
+            parsed.pack(self._pack)
         return parsed
 
     def _split(self, chunk: bytes) -> Iterator[tuple[int, int]]:

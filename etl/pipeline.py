@@ -95,7 +95,8 @@ class Pipeline:
     envelope: tuple[str, ...]
     """Members of the root under which the records may be found (`result` in a JSON-RPC reply)."""
     row: Callable[[str | None, Any, Selection], tuple[Any, ...]]
-    """From the key (None outside objects) and the record; ValueError rejects it, with the reason."""
+    """From the key (None outside objects) and the record, to texts, integers of 64 bits, booleans and None;
+    ValueError rejects it, with the reason."""
     store: str
     """Names the `Store`, as `package.module:NAME`: databases are slow to import, and few need them."""
     select: Callable[[Mapping[str, Any]], Selection]

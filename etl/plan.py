@@ -16,10 +16,6 @@ CHUNK_BYTES = 3 * MEBIBYTE
 """How much is cut at a time: between 0.5 and 4 MiB it makes no difference in CPU time, but every chunk has
 processes wait for each other four or five times (some 1,900 times a GB in chunks of 1 MiB, 600 of 3)."""
 
-DENSE_CHUNK_BYTES = MEBIBYTE // 4
-"""The same where every record is wanted: decoded, they are many times as large, and the core's cache is
-what counts (CPU seconds a GB: 11 in chunks of 0.25 MiB, 14 in those of 1 and 3)."""
-
 RECORD_BYTES = 4 * MEBIBYTE
 """How long a record may be, and so the size of a slab."""
 

@@ -16,7 +16,7 @@ import click
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
-from etl.plan import CHUNK_BYTES, DENSE_CHUNK_BYTES, RECORD_BYTES, Plan
+from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
@@ -83,8 +83,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         database=options["database"],
         workers=workers,
         slabs=2 * workers + 4,
-        chunk_bytes=options["chunk_bytes"]
-        or min(DENSE_CHUNK_BYTES if dense else CHUNK_BYTES, record_bytes),
+        chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
         record_bytes=record_bytes,
         batch_rows=options["batch_size"],
         on_error=options["on_error"],

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 
-from etl.columns import csv_of
+from etl.columns import csv_of, unpacked
 from etl.messages import Rows
 from etl.pipeline import Columns
 
@@ -81,10 +81,9 @@ class BulkInserts(Loader):
 
     def load(self, parts: list[Rows]) -> None:
         """Add rows."""
-        rows: list[Any] = []
+        rows: list[tuple[Any, ...]] = []
         for part in parts:
-            assert isinstance(part, list)  # only COPY is sent text
-            rows += part
+            rows += unpacked(part)
         for start in range(0, len(rows), self.batch_rows):
             self._execute(rows[start : start + self.batch_rows])
 

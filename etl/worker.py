@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 from etl.channels import Line
-from etl.columns import encoder
+from etl.columns import packer
 from etl.faults import reached
 from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject
 from etl.parser import ChunkParser, Parsed
@@ -18,7 +18,6 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
     gc.disable()  # rows and records refer to nothing that refers to them
     opening: Opening | None = None
     parser: ChunkParser | None = None
-    encode = encoder(plan)
     while (task := line.tasks.get()) is not None:
         if isinstance(task, Opening):
             opening = task
@@ -26,6 +25,7 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
                 parser = ChunkParser(
                     plan.pipeline, plan.selection, task.layout, task.base,
                     salvage=plan.on_error == "salvage", refuse_nul=plan.refuses_nul,
+                    pack=packer(plan),
                 )  # fmt: skip
             else:
                 parser.open(task.layout, task.base)
@@ -43,8 +43,8 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
                     slab=task.slab,
                     exact=exact,
                     records=found.records,
-                    matched=len(found.rows),
-                    rows=encode(found.rows) if found.rows else [],
+                    matched=found.matched,
+                    parts=[*found.packed, found.rows] if found.rows else found.packed,
                     rejects=found.rejects,
                     malformed=found.malformed,
                 )

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 from etl.channels import Channel, Gone, Lines
+from etl.columns import unpacked
 from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
 from etl.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Reject, Rows, Word
 from etl.plan import Plan
@@ -115,18 +116,19 @@ class Writer:
                 f"{self._source(batch)}: not well-formed JSON at byte {batch.malformed.offset:,}:"
                 f" {batch.malformed.reason}"
             )
-        rows, matched = batch.rows, batch.matched
+        parts, matched = batch.parts, batch.matched
         limit = self._plan.limit
         if limit is not None and self._report.matched + matched >= limit:
             matched = limit - self._report.matched
-            rows = rows[:matched]
+            rows = [row for part in parts for row in unpacked(part)]
+            parts = [rows[:matched]]
             self._full = True
         self._report.records += batch.records
         self._report.matched += matched
         for reject in batch.rejects:
             self._reject(reject, batch)
         if matched:
-            self._waiting.append(rows)
+            self._waiting += parts
             self._waiting_rows += matched
         if self._waiting_rows >= self._session.batch_rows:
             self._stage()

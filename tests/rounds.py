@@ -59,5 +59,5 @@ def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Bat
     ]
     return Batch(
         sequence=position // 3, source=0, slab=0, exact=True, records=len(records), matched=len(rows),
-        rows=csv_of(rows) if rows and plan.copies else rows, rejects=[], malformed=None,
+        parts=[csv_of(rows) if rows and plan.copies else rows], rejects=[], malformed=None,
     )  # fmt: skip
