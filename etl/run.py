@@ -82,7 +82,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         sources=sources,
         database=options["database"],
         workers=workers,
-        slabs=2 * workers + 4,
+        slabs=2 * workers + 6,
         chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
         record_bytes=record_bytes,
         batch_rows=options["batch_size"],

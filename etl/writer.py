@@ -7,6 +7,7 @@ they are now, never between.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import ExitStack
 
@@ -19,6 +20,10 @@ from etl.progress import Figures
 from etl.rejects import RejectsFile
 from etl.report import RunReport, Written
 from etl.session import Session
+
+NAP_SECONDS = 0.004
+"""How long the writer lets results come together where none is there: it deals with them all at once then,
+and the reader is not woken for every slab that is free again. Less than the slabs hold bytes for."""
 
 
 class _Losses:
@@ -90,8 +95,11 @@ class Writer:
         refusing = False
         losses = _Losses()
         while True:
+            results = lines[sequence].results
+            if results.empty():
+                time.sleep(NAP_SECONDS)
             try:
-                result = lines[sequence].results.get()
+                result = results.get()
             except Gone:
                 if not lines.replace(sequence):
                     raise ProcessDied("too many worker processes died") from None
