@@ -20,6 +20,9 @@ from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
 RARE = ("f02991009", "f02992006", "f02993003")
 """The three clients with the fewest deals in a sample: about one deal in 16,000 each."""
 
+DENSE = ("f01000000", "f01000997", "f01001994")
+"""The three clients with the most deals in a sample: together more than a fifth of them."""
+
 REGION_RECORDS = 2_000_000
 """What is repeated to make inputs larger than the feed: about 1 GB."""
 
