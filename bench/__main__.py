@@ -11,19 +11,26 @@ from pathlib import Path
 
 import click
 
+from bench.decoders import decoders
 from bench.load import load
 from bench.measure import CommandFailed
 from bench.memory import memory
 from bench.micro import micro
+from bench.neighbour import neighbour
 from bench.report import Part, as_json, from_json, heading, machine, markdown, table
-from bench.speed import neighbour, speed
+from bench.speed import speed
 from bench.startup import startup
+from bench.wallets import wallets
 from bench.web import web
 from bench.workbench import Workbench
+from bench.workers import workers
 
 PARTS = {
     "speed": speed,
     "neighbour": neighbour,
+    "decoders": decoders,
+    "wallets": wallets,
+    "workers": workers,
     "memory": memory,
     "startup": startup,
     "micro": micro,

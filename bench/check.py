@@ -13,7 +13,7 @@ import click
 
 from bench.measure import CommandFailed, Sample, in_turn, spread
 from bench.report import machine, number
-from bench.workbench import RARE, Workbench, compressed
+from bench.workbench import RARE, Workbench, compressed, others
 
 RECORDED = Path(__file__).with_name("recorded.json")
 
@@ -117,10 +117,8 @@ def measure(bench: Workbench) -> dict[str, float]:
     """
     plain = bench.feed()
     packed = compressed(plain)
-    # Others than are in the feed, so that as many deals match.
     many = bench.scratch / "wallets"
-    others = (f"f0{3_000_000 + 7 * n}" for n in range(WALLETS - len(RARE)))
-    many.write_text("\n".join([*RARE, *others]) + "\n")
+    many.write_text("\n".join([*RARE, *others(WALLETS - len(RARE))]) + "\n")
     samples = in_turn(
         {
             "zstd": lambda: bench.run_zstd(packed),
