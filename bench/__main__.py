@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bench.decoders import decoders
+from bench.dense import dense
 from bench.load import load
 from bench.measure import CommandFailed
 from bench.memory import memory
@@ -31,6 +32,7 @@ PARTS = {
     "decoders": decoders,
     "wallets": wallets,
     "workers": workers,
+    "dense": dense,
     "memory": memory,
     "startup": startup,
     "micro": micro,

@@ -75,6 +75,40 @@ class Workbench:
         finally:
             database.unlink(missing_ok=True)
 
+    def run_staged(self, source: str, wallets: Sequence[str]) -> Sample:
+        """Do the same up to the end of staging.
+
+        Raises:
+            CommandFailed: the run failed.
+        """
+        database = self.scratch / f"{next(self._numbers)}.db"
+        options = self.arguments(source, database, wallets)[2:]
+        command = [sys.executable, "-m", "bench.staged", *options]
+        try:
+            return measured(command, self.scratch, {**self.env, "PYTHONPATH": str(ROOT)})
+        finally:
+            database.unlink(missing_ok=True)
+
+    def run_market(self, source: str) -> Sample:
+        """Write every deal of a source into a Parquet file.
+
+        Raises:
+            CommandFailed: the run failed.
+        """
+        output = self.scratch / f"{next(self._numbers)}.parquet"
+        database = output.with_suffix(".db")
+        try:
+            command = [self.etl, *self._market_arguments(source, output, database)]
+            return measured(command, self.scratch, self.env)
+        finally:
+            output.unlink(missing_ok=True)
+            database.unlink(missing_ok=True)
+
+    @staticmethod
+    def _market_arguments(source: str, output: str | Path, database: str | Path) -> list[str]:
+        where = ["--output", str(output), "--database", f"sqlite:///{database}"]
+        return ["run", "market_deals", "--source", source, *where, "--quiet", "--json"]
+
     def arguments(
         self, source: str, database: str | Path, wallets: Sequence[str] | Path = RARE
     ) -> list[str]:
@@ -87,9 +121,13 @@ class Workbench:
         fixed = ["--head-epoch", str(HEAD_EPOCH), "--quiet", "--json"]
         return ["run", "deals", "--source", source, "--database", database, *clients, *fixed]
 
-    def shown(self, source: str) -> str:
+    def shown(self, source: str, wallets: Sequence[str] = RARE) -> str:
         """Return such a run as it is shown in the report."""
-        return " ".join(["etl", *self.arguments(source, "FRESH.db")])
+        return " ".join(["etl", *self.arguments(source, "FRESH.db", wallets)])
+
+    def shown_market(self, source: str) -> str:
+        """Return one that writes every deal."""
+        return " ".join(["etl", *self._market_arguments(source, "NEW.parquet", "FRESH.db")])
 
     def run_help(self) -> Sample:
         """Run `etl --help`."""
