@@ -6,24 +6,41 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from bench.decoders import decoders
+from bench.dense import dense
 from bench.load import load
 from bench.measure import CommandFailed
 from bench.memory import memory
 from bench.micro import micro
-from bench.report import Part, as_json, heading, machine, table
-from bench.speed import neighbour, speed
+from bench.neighbour import neighbour
+from bench.report import Part, as_json, from_json, heading, machine, markdown, table
+from bench.speed import speed
 from bench.startup import startup
+from bench.wallets import wallets
 from bench.web import web
 from bench.workbench import Workbench
+from bench.workers import workers
 
 PARTS = {
-    "speed": speed, "neighbour": neighbour, "memory": memory, "startup": startup, "micro": micro,
-    "load": load, "web": web,
-}  # fmt: skip
+    "speed": speed,
+    "neighbour": neighbour,
+    "decoders": decoders,
+    "wallets": wallets,
+    "workers": workers,
+    "dense": dense,
+    "memory": memory,
+    "startup": startup,
+    "micro": micro,
+    "load": load,
+    "web": web,
+}
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -36,17 +53,40 @@ PARTS = {
     "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data/bench"),
     help="Where feeds are kept.",
 )  # fmt: skip
+@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Also write the figures to a file.")
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE",
-    help="Also write the figures to a file.",
-)  # fmt: skip
-def main(parts: tuple[str, ...], records: int, runs: int, data: Path, json_file: Path | None) -> None:
+    "--from", "from_file", type=_FILE, metavar="FILE", help="Show what --json wrote, run nothing."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print tables of Markdown.")
+def main(
+    parts: tuple[str, ...], records: int, runs: int, data: Path, json_file: Path | None,
+    from_file: Path | None, as_markdown: bool,
+) -> None:  # fmt: skip
     """Measure whole runs against `zstd -dc`, and the parts of a run; all PARTS unless some are named."""
+    shown = markdown if as_markdown else table
+    if from_file is not None:
+        written = json.loads(from_file.read_text(encoding="utf-8"))
+        click.echo(heading(written["machine"]))
+        for part in from_json(written["parts"]):
+            click.echo(shown(part))
+        return
     if shutil.which("zstd") is None:
         click.echo("bench: the command zstd is needed, and is not on the PATH", err=True)
         sys.exit(2)
     about = machine()
     click.echo(heading(about))
+    measured, failed = _measured(parts or tuple(PARTS), records, runs, data, shown)
+    if json_file is not None:
+        settings = {"records": records, "runs": runs, "parts": list(parts or PARTS)}
+        text = json.dumps(as_json(about, settings, measured), indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    sys.exit(1 if failed else 0)
+
+
+def _measured(
+    parts: tuple[str, ...], records: int, runs: int, data: Path, shown: Callable[[Part], str]
+) -> tuple[list[Part], bool]:
+    """Return the parts, which were also printed, each at its end; and whether one failed."""
     measured: list[Part] = []
     failed = False
     data.mkdir(parents=True, exist_ok=True)
@@ -56,7 +96,7 @@ def main(parts: tuple[str, ...], records: int, runs: int, data: Path, json_file:
         except CommandFailed as error:
             click.echo(f"bench: {error}", err=True)
             sys.exit(2)
-        for name in parts or PARTS:
+        for name in parts:
             click.echo(f"measuring: {name}", err=True)
             try:
                 measured.append(PARTS[name](bench))
@@ -64,12 +104,8 @@ def main(parts: tuple[str, ...], records: int, runs: int, data: Path, json_file:
                 failed = True
                 click.echo(f"bench: {name}: {error}", err=True)
             else:
-                click.echo(table(measured[-1]))
-    if json_file is not None:
-        settings = {"records": records, "runs": runs, "parts": list(parts or PARTS)}
-        text = json.dumps(as_json(about, settings, measured), indent=2)
-        json_file.write_text(text + "\n", encoding="utf-8")
-    sys.exit(1 if failed else 0)
+                click.echo(shown(measured[-1]))
+    return measured, failed
 
 
 if __name__ == "__main__":

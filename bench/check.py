@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ from pathlib import Path
 import click
 
 from bench.measure import CommandFailed, Sample, in_turn, spread
-from bench.report import machine, number
-from bench.workbench import RARE, Workbench, compressed
+from bench.report import cores, machine, number
+from bench.workbench import RARE, Workbench, compressed, others
 
 RECORDED = Path(__file__).with_name("recorded.json")
 
@@ -21,12 +22,19 @@ WALLETS = 10_000
 """So many wallets are compared with three."""
 
 BANDS = {
-    "etl .zst / zstd -dc": (0.8, 1.2),
-    "etl plain / zstd -dc": (0.8, 1.2),
-    "etl .zst / zstd -dc: CPU": (0.88, 1.12),
-    "10,000 wallets / 3": (0.85, 1.15),
+    "etl .zst / zstd -dc": (0.88, 1.12),
+    "etl plain / zstd -dc": (0.88, 1.12),
+    "etl .zst / zstd -dc: CPU": (0.9, 1.1),
+    "10,000 wallets / 3": (0.88, 1.12),
+    "to Parquet / zstd -dc": (0.88, 1.12),
 }
-"""The ratios, and how much less and more than recorded a median may be, unless the file says other."""
+"""The ratios, and how much less and more than recorded a median may be, unless the file says other.
+
+Between the noise of medians, here and in the record, and a run that has become a fifth slower.
+"""
+
+DENSE_SHARE = 4
+"""Every record into Parquet takes so long that a part of the feed has to do."""
 
 
 @dataclass(frozen=True)
@@ -98,41 +106,56 @@ def write(file: Path, found: Mapping[str, float], settings: Mapping[str, object]
     file.write_text(text + "\n", encoding="utf-8")
 
 
-def medians(samples: Mapping[str, list[Sample]]) -> dict[str, float]:
-    """Return the median of each ratio, taken pair by pair."""
+def medians(samples: Mapping[str, list[Sample]], dense_share: float) -> dict[str, float]:
+    """Return the median of each ratio, taken pair by pair; a byte's for the dense runs, which read less."""
 
     def of(these: str, those: str, what: str = "wall") -> float:
         pairs = zip(samples[these], samples[those], strict=True)
         return spread(getattr(a, what) / getattr(b, what) for a, b in pairs).median
 
-    values = of("etl", "zstd"), of("plain", "zstd"), of("etl", "zstd", "cpu"), of("many", "etl")
+    values = (
+        of("etl", "zstd"), of("plain", "zstd"), of("etl", "zstd", "cpu"), of("many", "etl"),
+        of("dense", "zstd") / dense_share,
+    )  # fmt: skip
     return dict(zip(BANDS, values, strict=True))
 
 
-def measure(bench: Workbench) -> dict[str, float]:
-    """Return the ratios, of runs in turn over a feed.
+class Rounds:
+    """The commands in turn, round after round; what was measured before still counts."""
 
-    Raises:
-        CommandFailed: a run failed, or did not read all records.
-    """
-    plain = bench.feed()
-    packed = compressed(plain)
-    # Others than are in the feed, so that as many deals match.
-    many = bench.scratch / "wallets"
-    others = (f"f0{3_000_000 + 7 * n}" for n in range(WALLETS - len(RARE)))
-    many.write_text("\n".join([*RARE, *others]) + "\n")
-    samples = in_turn(
-        {
-            "zstd": lambda: bench.run_zstd(packed),
-            "etl": lambda: bench.run_etl(str(packed)),
-            "plain": lambda: bench.run_etl(str(plain)),
-            "many": lambda: bench.run_etl(str(packed), wallets=many),
-        },
-        bench.runs,
-    )
-    for sample in samples["etl"] + samples["plain"] + samples["many"]:
-        bench.checked(sample, bench.records)
-    return medians(samples)
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._plain = bench.feed()
+        self._part_records = max(1, bench.records // DENSE_SHARE)
+        self._part = bench.feed(self._part_records)
+        self._many = bench.scratch / "wallets"
+        self._many.write_text("\n".join([*RARE, *others(WALLETS - len(RARE))]) + "\n")
+        self._samples: dict[str, list[Sample]] = {}
+
+    def measure(self) -> dict[str, float]:
+        """Run everything, and return the ratios of all that was ever run.
+
+        Raises:
+            CommandFailed: a run failed, or did not read all records.
+        """
+        bench, packed = self._bench, compressed(self._plain)
+        found = in_turn(
+            {
+                "zstd": lambda: bench.run_zstd(packed),
+                "etl": lambda: bench.run_etl(str(packed)),
+                "plain": lambda: bench.run_etl(str(self._plain)),
+                "many": lambda: bench.run_etl(str(packed), wallets=self._many),
+                "dense": lambda: bench.run_market(str(compressed(self._part))),
+            },
+            bench.runs,
+        )
+        for sample in found["etl"] + found["plain"] + found["many"]:
+            bench.checked(sample, bench.records)
+        for sample in found["dense"]:
+            bench.checked(sample, self._part_records)
+        for name, more in found.items():
+            self._samples.setdefault(name, []).extend(more)
+        return medians(self._samples, self._part.stat().st_size / self._plain.stat().st_size)
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -147,17 +170,23 @@ def measure(bench: Workbench) -> dict[str, float]:
 )
 @click.option("--record", is_flag=True, help="Record what is measured, and compare nothing.")
 def main(records: int, rounds: int, data: Path, recorded: Path, record: bool) -> None:
-    """Measure the main ratios, and fail if one is not what was recorded."""
+    """Measure the main ratios, and fail if one is not what was recorded, also on a second look."""
+    if (load := os.getloadavg()[0]) > cores() / 2:
+        click.echo(f"bench: the load is {load:.1f}: on a busy machine, ratios wander", err=True)
     data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="scratch-", dir=data) as scratch:
         try:
-            found = measure(Workbench(data, Path(scratch), records, rounds))
+            everything = Rounds(Workbench(data, Path(scratch), records, rounds))
+            found = everything.measure()
+            if record:
+                write(recorded, found, {"records": records, "rounds": rounds})
+            verdicts = compared(found, read(recorded))
+            if outside := [verdict.name for verdict in verdicts if verdict.fault]:
+                click.echo(f"measuring again, for {', '.join(outside)}", err=True)
+                verdicts = compared(everything.measure(), read(recorded))
         except CommandFailed as error:
             click.echo(f"bench: {error}", err=True)
             sys.exit(2)
-    if record:
-        write(recorded, found, {"records": records, "rounds": rounds})
-    verdicts = compared(found, read(recorded))
     for verdict in verdicts:
         click.echo(str(verdict))
     sys.exit(1 if any(verdict.fault for verdict in verdicts) else 0)

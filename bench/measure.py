@@ -177,3 +177,33 @@ def walls(samples: Iterable[Sample]) -> Spread:
 def ratio(these: Sequence[Sample], those: Sequence[Sample]) -> Spread:
     """Return the spread of the ratios of wall times, pair by pair."""
     return spread(a.wall / b.wall for a, b in zip(these, those, strict=True))
+
+
+def cpu_a_gigabyte(samples: Iterable[Sample], size: int) -> Spread:
+    """Return the spread of the CPU seconds for a billion of `size` bytes."""
+    return spread(sample.cpu / (size / 1e9) for sample in samples)
+
+
+def cpu_ratio(these: Sequence[Sample], those: Sequence[Sample]) -> Spread:
+    """Return the spread of the ratios of CPU times, pair by pair."""
+    return spread(a.cpu / b.cpu for a, b in zip(these, those, strict=True))
+
+
+def megabytes_a_second(samples: Iterable[Sample], size: int) -> Spread:
+    """Return the spread of the rates at which `size` bytes went through."""
+    return spread(size / 1e6 / sample.wall for sample in samples)
+
+
+def switches_a_second(samples: Iterable[Sample]) -> Spread:
+    """Return the spread of the rates of voluntary context switches."""
+    return spread(sample.switches / sample.wall for sample in samples)
+
+
+def disk_notes(samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """Say where the page cache did not hold a feed, so that the disk was measured too."""
+    most = {name: max(sample.disk for sample in found) for name, found in samples.items()}
+    return [
+        f"{name}: up to {disk / 1e9:.2f} GB of a run came from the disk, not from the page cache"
+        for name, disk in most.items()
+        if disk > 10e6
+    ]

@@ -27,11 +27,34 @@ class Figure:
     """Nothing for a ratio."""
     at_most: float | None = None
     """The target, where there is one."""
+    at_least: float | None = None
+    """The same, where more is better."""
 
     @property
     def met(self) -> bool | None:
         """Whether the median meets the target."""
-        return None if self.at_most is None else self.spread.median <= self.at_most
+        median = self.spread.median
+        if self.at_most is not None:
+            return median <= self.at_most
+        return None if self.at_least is None else median >= self.at_least
+
+    @property
+    def target(self) -> str:
+        """What the median should be, as text."""
+        if self.at_most is not None:
+            return f"at most {_exact(self.at_most)}"
+        return "" if self.at_least is None else f"at least {_exact(self.at_least)}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is, as text."""
+        return {None: "", True: "met", False: "MISSED"}[self.met]
+
+    @property
+    def reach(self) -> tuple[str, ...]:
+        """The least and the most, as texts; nothing where there is one value alone."""
+        low, high = self.spread.low, self.spread.high
+        return (number(low), number(high)) if low < high else ()
 
 
 @dataclass(frozen=True)
@@ -92,16 +115,30 @@ def table(part: Part) -> str:
     """Return one part as text."""
     width = max(44, *(len(figure.name) for figure in part.figures))
     lines = ["", part.title, *(f"  $ {command}" for command in part.commands)]
-    lines.append(f"  {'':<{width}} {'median':>14}   {'min .. max':<23} {'at most':>9}")
+    lines.append(f"  {'':<{width}} {'median':>14}   {'min .. max':<23} {'target':>16}")
     for figure in part.figures:
-        spread = figure.spread
-        reach = f"{number(spread.low)} .. {number(spread.high)}" if spread.low < spread.high else ""
-        target = "" if figure.at_most is None else f"{figure.at_most:g}"
-        verdict = {None: "", True: "met", False: "MISSED"}[figure.met]
-        median = f"{number(spread.median)} {figure.unit:<5}"
-        line = f"  {figure.name:<{width}} {median:>14}   {reach:<23} {target:>9} {verdict}"
+        median = f"{number(figure.spread.median)} {figure.unit:<5}"
+        reach = " .. ".join(figure.reach)
+        line = f"  {figure.name:<{width}} {median:>14}   {reach:<23} {figure.target:>16} {figure.verdict}"
         lines.append(line.rstrip())
     lines += (f"  {note}" for note in part.notes)
+    return "\n".join(lines)
+
+
+def markdown(part: Part) -> str:
+    """Return one part as Markdown, as it stands in BENCHMARKS.md."""
+    lines = [
+        "",
+        f"**{part.title}**",
+        "",
+        "| | median | range | target | |",
+        "| --- | --: | --: | --: | --- |",
+    ]
+    for figure in part.figures:
+        median = f"{number(figure.spread.median)} {figure.unit}".strip()
+        cells = figure.name, median, " to ".join(figure.reach), figure.target, figure.verdict
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += (line for note in part.notes for line in ("", note))
     return "\n".join(lines)
 
 
@@ -112,6 +149,11 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
+def _exact(value: float) -> str:
+    """Return a target: all of its digits, where `number` would leave some out."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+
+
 def as_json(about: dict[str, str], settings: dict[str, Any], parts: list[Part]) -> dict[str, Any]:
     """Return everything as what `json.dump` takes."""
     described = [dataclasses.asdict(part) for part in parts]
@@ -119,3 +161,22 @@ def as_json(about: dict[str, str], settings: dict[str, Any], parts: list[Part]) 
         for figure, figure_values in zip(part.figures, values["figures"], strict=True):
             figure_values["met"] = figure.met
     return {"machine": about, "settings": settings, "parts": described}
+
+
+def from_json(described: list[dict[str, Any]]) -> list[Part]:
+    """Return the parts that `as_json` has described."""
+    return [
+        Part(
+            part["title"],
+            [
+                Figure(
+                    figure["name"], Spread(**figure["spread"]), figure["unit"], figure["at_most"],
+                    figure.get("at_least"),
+                )
+                for figure in part["figures"]
+            ],
+            part["commands"],
+            part["notes"],
+        )
+        for part in described
+    ]  # fmt: skip

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from bench.measure import CommandFailed, Sample, measured
-from bench.report import cores
 from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Where this package can be imported from."""
 
 RARE = ("f02991009", "f02992006", "f02993003")
 """The three clients with the fewest deals in a sample: about one deal in 16,000 each."""
+
+DENSE = ("f01000000", "f01000997", "f01001994")
+"""The three clients with the most deals in a sample: together more than a fifth of them."""
 
 REGION_RECORDS = 2_000_000
 """What is repeated to make inputs larger than the feed: about 1 GB."""
@@ -51,7 +57,11 @@ class Workbench:
     # Commands --------------------------------------------------------------------------------------
 
     def run_etl(
-        self, source: str, feeder: Sequence[str] | None = None, wallets: Sequence[str] | Path = RARE
+        self,
+        source: str,
+        feeder: Sequence[str] | None = None,
+        wallets: Sequence[str] | Path = RARE,
+        more: Sequence[str] = (),
     ) -> Sample:
         """Load some wallets' deals from a source into a fresh SQLite database; many are in a file.
 
@@ -59,11 +69,45 @@ class Workbench:
             CommandFailed: the run failed.
         """
         database = self.scratch / f"{next(self._numbers)}.db"
-        command = [self.etl, *self.arguments(source, database, wallets)]
+        command = [self.etl, *self.arguments(source, database, wallets), *more]
         try:
             return measured(command, self.scratch, self.env, feeder=feeder)
         finally:
             database.unlink(missing_ok=True)
+
+    def run_staged(self, source: str, wallets: Sequence[str]) -> Sample:
+        """Do the same up to the end of staging.
+
+        Raises:
+            CommandFailed: the run failed.
+        """
+        database = self.scratch / f"{next(self._numbers)}.db"
+        options = self.arguments(source, database, wallets)[2:]
+        command = [sys.executable, "-m", "bench.staged", *options]
+        try:
+            return measured(command, self.scratch, {**self.env, "PYTHONPATH": str(ROOT)})
+        finally:
+            database.unlink(missing_ok=True)
+
+    def run_market(self, source: str) -> Sample:
+        """Write every deal of a source into a Parquet file.
+
+        Raises:
+            CommandFailed: the run failed.
+        """
+        output = self.scratch / f"{next(self._numbers)}.parquet"
+        database = output.with_suffix(".db")
+        try:
+            command = [self.etl, *self._market_arguments(source, output, database)]
+            return measured(command, self.scratch, self.env)
+        finally:
+            output.unlink(missing_ok=True)
+            database.unlink(missing_ok=True)
+
+    @staticmethod
+    def _market_arguments(source: str, output: str | Path, database: str | Path) -> list[str]:
+        where = ["--output", str(output), "--database", f"sqlite:///{database}"]
+        return ["run", "market_deals", "--source", source, *where, "--quiet", "--json"]
 
     def arguments(
         self, source: str, database: str | Path, wallets: Sequence[str] | Path = RARE
@@ -77,9 +121,13 @@ class Workbench:
         fixed = ["--head-epoch", str(HEAD_EPOCH), "--quiet", "--json"]
         return ["run", "deals", "--source", source, "--database", database, *clients, *fixed]
 
-    def shown(self, source: str) -> str:
+    def shown(self, source: str, wallets: Sequence[str] = RARE) -> str:
         """Return such a run as it is shown in the report."""
-        return " ".join(["etl", *self.arguments(source, "FRESH.db")])
+        return " ".join(["etl", *self.arguments(source, "FRESH.db", wallets)])
+
+    def shown_market(self, source: str) -> str:
+        """Return one that writes every deal."""
+        return " ".join(["etl", *self._market_arguments(source, "NEW.parquet", "FRESH.db")])
 
     def run_help(self) -> Sample:
         """Run `etl --help`."""
@@ -150,6 +198,17 @@ class Workbench:
             self._do(["zstd", "-q", "-f", "-3", "-k", str(plain), "-o", str(part)])
             part.replace(whole)
 
+    def recompressed(self, plain: Path, suffix: str) -> Path:
+        """Return a plain feed as the commands gzip and lz4 compress it, whether they are there or not."""
+        whole = plain.with_name(f"{plain.name}.{suffix}")
+        if not whole.exists():
+            _say(f"compressing {plain} to .{suffix}")
+            part = whole.with_suffix(".part")
+            with plain.open("rb") as file, _compressing(part, suffix) as sink:
+                shutil.copyfileobj(file, sink, 1 << 22)
+            part.replace(whole)
+        return whole
+
     def _do(self, command: Sequence[str]) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
@@ -162,18 +221,22 @@ def compressed(plain: Path) -> Path:
     return plain.with_name(f"{plain.name}.zst")
 
 
-@contextmanager
-def neighbours() -> Iterator[None]:
-    """Keep all cores but one busy."""
-    spin = [sys.executable, "-c", "while True: pass"]
-    running = [subprocess.Popen(spin) for _ in range(cores() - 1)]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.kill()
-        for process in running:
-            process.wait()
+def others(count: int) -> list[str]:
+    """Return wallets that are spelled like a sample's clients, and own none of its deals."""
+    return [f"f0{1_000_000 + 997 * (n // 5) + 100 * (n % 5 + 1)}" for n in range(count)]
+
+
+def _compressing(path: Path, suffix: str) -> BinaryIO:
+    sink: Any
+    if suffix == "gz":
+        sink = gzip.open(path, "wb", compresslevel=6)  # noqa: SIM115 - the caller closes it
+    else:
+        import lz4.frame
+
+        sink = lz4.frame.open(
+            path, "wb", block_size=lz4.frame.BLOCKSIZE_MAX4MB, block_linked=False, content_checksum=True
+        )
+    return cast(BinaryIO, sink)
 
 
 def _say(text: str) -> None:

@@ -68,7 +68,7 @@ class Rounds:
         self.wallets = list(wallets)
         self.installed = self._installed()
         self._env = {name: value for name, value in bench.env.items() if not name.startswith("PYTHON")}
-        self._right: dict[tuple[int, bool], pa.Table] = {}
+        self._right: dict[tuple[int, tuple[str, ...]], pa.Table] = {}
         self.zstd = Taken(ZSTD.name, ZSTD.reads, self._version(ZSTD))
         self.zstd.megabytes = self.zstd.beside = self._feed(ZSTD)[1].stat().st_size / 1e6
 
@@ -92,7 +92,9 @@ class Rounds:
     def _once(self, group: Group, system: System, taken: Taken, counted: bool) -> None:
         zstd = self._run(ZSTD, [], None, counted)
         output = self.bench.scratch / "output"
-        wallets = [] if group.every or system.writes == "JSON lines" else self.wallets
+        wallets = list(group.wallets) or self.wallets
+        if group.every or system.writes == "JSON lines":
+            wallets = []
         try:
             sample = self._run(system, wallets, output, counted)
             if not counted or not group.every:
@@ -155,7 +157,7 @@ class Rounds:
         return fault(found, self._right_rows(system, wallets))
 
     def _right_rows(self, system: System, wallets: list[str]) -> pa.Table:
-        key = self._records(system), not wallets
+        key = self._records(system), tuple(wallets)
         if key not in self._right:
             say("reading the right rows")
             self._right[key] = right_rows(self._feed(system)[1], wallets)

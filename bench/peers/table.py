@@ -6,8 +6,10 @@ In a command `{feed}`, `{output}`, `{etl}`, `{python}` (that of `.venv-peers`), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from bench.workbench import DENSE
 
 SMALL = 10
 """What takes the whole document into memory is given so much less of it."""
@@ -42,6 +44,8 @@ class Group:
     systems: tuple[System, ...]
     every: bool = False
     """Whether all records are wanted."""
+    wallets: tuple[str, ...] = ()
+    """Whose deals are wanted; none leaves it to who runs it."""
 
 
 def _script(file: str, *more: str) -> tuple[str, ...]:
@@ -81,6 +85,10 @@ WANTED = Group(
     ),
 )
 
+MANY = replace(
+    WANTED, name="dense", title="Three other wallets' deals, more than a fifth of all", wallets=DENSE
+)
+
 CONVERTED = Group(
     "converted",
     "The object into JSON lines, which a system that reads lines needs beforehand",
@@ -100,4 +108,4 @@ EVERY = Group(
     every=True,
 )
 
-GROUPS = (WANTED, CONVERTED, EVERY)
+GROUPS = (WANTED, MANY, CONVERTED, EVERY)

@@ -45,9 +45,11 @@ def test_ratios_are_of_pairs_in_turn() -> None:
             "etl": took(1.5, 3, 9, cpu=2),
             "plain": took(1, 2, 1),
             "many": took(3, 6, 18),
-        }
+            "dense": took(2, 5, 2),
+        },
+        dense_share=0.25,
     )
-    assert list(found.values()) == [1.5, 1, 2, 2]
+    assert list(found.values()) == [1.5, 1, 2, 2, 8]
 
 
 def test_recording_keeps_the_bands_of_the_file(tmp_path: Path) -> None:
@@ -59,6 +61,14 @@ def test_recording_keeps_the_bands_of_the_file(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace(str(BANDS[name][1]), "1.9"))
     write(file, {name: 1.6}, {})
     assert read(file) == {name: Recorded(1.6, BANDS[name][0], 1.9)}
+
+
+@pytest.mark.parametrize("name", BANDS)
+@pytest.mark.parametrize(("change", "passes"), [(0.93, True), (1.07, True), (1.2, False), (0.8, False)])
+def test_a_fifth_more_fails_and_noise_does_not(name: str, change: float, passes: bool) -> None:
+    recorded = read(RECORDED)[name]
+    (verdict,) = compared({name: change * recorded.median}, {name: recorded})
+    assert (not verdict.fault) is passes
 
 
 def test_there_is_a_record_of_every_ratio() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +16,8 @@ import pytest
 from bench.peers.answers import fault, members, right_rows, rows_of
 from bench.peers.chart import chart
 from bench.peers.shown import against, rate, tables
+from bench.peers.table import GROUPS
+from bench.workbench import DENSE, RARE
 from pipelines.deals.sample import TRACKED, SampleSettings, documents
 
 
@@ -45,6 +49,20 @@ def test_rows_are_compared_field_by_field(feed: Path, tmp_path: Path) -> None:
     assert fault(found.slice(1), right) == f"{right.num_rows - 1:,} rows of {right.num_rows:,}"
     other = found.set_column(3, "label", found["label"].fill_null(""))
     assert fault(other, right) == "wrong label"
+
+
+def test_the_dense_wallets_own_more_than_a_fifth_and_the_rare_next_to_nothing() -> None:
+    records = 10_000
+    document = b"".join(documents(SampleSettings(records=records)))
+    owned = Counter(re.findall(rb'"Client":"(\w+)"', document))
+    assert records / 5 < sum(owned[wallet.encode()] for wallet in DENSE) < records / 4
+    assert sum(owned[wallet.encode()] for wallet in RARE) < records / 1_000
+
+
+def test_the_dense_work_is_that_of_the_same_systems() -> None:
+    groups = {group.name: group for group in GROUPS}
+    assert groups["dense"].systems == groups["wanted"].systems
+    assert groups["dense"].wallets == DENSE
 
 
 def test_what_is_not_rows_of_deals_is_said_to_be(tmp_path: Path) -> None:
