@@ -143,6 +143,11 @@ class Scanner:
         self._in_string = False
         self._escaped = False
 
+    @property
+    def end(self) -> int | None:
+        """Where the first record ends, if it has."""
+        return self.separators[0] if self.separators else self.closed
+
     def feed(self, data: Buffer) -> None:
         """Go on with `data`; stops for good at the container's closing bracket."""
         position = self._leave_string(data) if self._in_string else 0

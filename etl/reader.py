@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -37,6 +39,10 @@ from etl.pipeline import Pipeline
 from etl.progress import Figures
 from etl.slabs import Slabs
 from etl.source import Feed
+from etl.strict import NotJson
+
+if TYPE_CHECKING:
+    from etl.grammar import Grammar
 
 
 class _Sent(NamedTuple):
@@ -63,8 +69,8 @@ class Reader:
     ) -> None:
         """Cut chunks of about `chunk_bytes`; a record may be as long as a slab.
 
-        Unless `salvage`, one that is longer and goes wrong early ends the run: it may be any number of
-        records, after a string that is not closed.
+        Unless `salvage`, one that is longer and malformed ends the run: it may be any number of records,
+        after a string that is not closed.
         """
         self._slabs = slabs
         self._lines = lines
@@ -192,7 +198,13 @@ class Reader:
             self._send(slab, cut, exact=True)
             self._put_back(view, cut + 1, length)
         elif not ended:
-            self._send_oversize(slab, view, length, scanner)
+            blanks = length - len(bytes(view[:length]).lstrip(BLANK))
+            if blanks:  # they are no part of a record that would be short enough without them
+                self._offset += blanks
+                self._put_back(view, blanks, length)
+                self._free.append(slab)
+            else:
+                self._send_oversize(slab, view, length, scanner)
         elif self._layout.container is Container.LINES:
             self._send_last(slab, view, length)
             return b""
@@ -222,24 +234,25 @@ class Reader:
 
     def _send_oversize(self, slab: int, view: memoryview, length: int, scanner: Scanner) -> None:
         """Skip a record that is longer than a slab, in constant memory, and send its first bytes."""
-        if not self._salvage:
-            self._check_beginning(view[: self._chunk_bytes])
+        grammar = None if self._salvage else self._check_beginning(view[:length])
         scratch = view[RAW_BYTES:]
-        count, ended = 0, False
-        while not (scanner.separators or scanner.closed is not None or ended):
+        count, size = 0, None
+        while size is None:
             length += count
             count = self._feed.readinto(scratch)
-            ended = count < len(scratch)
             scanner.feed(scratch[:count])
+            size = scanner.end
+            if grammar is not None:
+                with _refusing():
+                    grammar.feed(scratch[: count if size is None else size - length])
+            if size is None and count < len(scratch):
+                if self._layout.container is not Container.LINES:
+                    raise self._truncated(length + count)
+                size = length + count
             self._show(length)
-        if scanner.separators:
-            size = scanner.separators[0]
-        elif scanner.closed is not None:
-            size = scanner.closed
-        elif self._layout.container is Container.LINES:
-            size = length + count
-        else:
-            raise self._truncated(length + count)
+        if grammar is not None:
+            with _refusing():
+                grammar.close()
         consumed = size + (1 if scanner.separators else 0)
         self._put_back(scratch, consumed - length, count)
         self._dispatch(Oversize(self._sequence, slab, RAW_BYTES, self._offset, size), consumed)
@@ -296,9 +309,14 @@ class Reader:
         self._offset += len(tail)
         document.close()
 
-    def _check_beginning(self, data: memoryview) -> None:
-        """Check that a record could go on after `data`, its beginning."""
-        Envelope().feed(self._layout.opening + bytes(data), self._offset - len(self._layout.opening))
+    def _check_beginning(self, data: memoryview) -> Grammar:
+        """Check that a record could go on after `data`, its beginning; return what can follow it on."""
+        from etl.grammar import Grammar  # which few runs need
+
+        grammar = Grammar(self._layout.container, self._offset)
+        with _refusing():
+            grammar.feed(data)
+        return grammar
 
     # Credits ---------------------------------------------------------------------------------------
 
@@ -349,6 +367,15 @@ class Reader:
         self._after_separator = self._refused[0].after_separator
         self._free += [sent.task.slab for sent in self._refused]
         self._refused = []
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refuse the feed for what is no JSON."""
+    try:
+        yield
+    except NotJson as error:
+        raise MalformedFeed(f"not well-formed JSON at byte {error.offset:,}: {error.reason}") from None
 
 
 def inspect(feed: Feed, pipeline: Pipeline) -> tuple[bytes, Layout]:

@@ -11,6 +11,7 @@ import importlib.util
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -38,6 +39,14 @@ INSTALLATIONS = [_ours(), *sorted(Path("/usr/lib/postgresql").glob("*"))]
 """Where there is a `bin` with PostgreSQL's programs; the first is there on every machine."""
 
 
+def _free_port() -> int:
+    """Return a port that nobody has, and that no system gives to a connection while the server restarts."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), closing(socket.create_server(("127.0.0.1", port))):
+            return port
+
+
 class Server:
     """A running server; `local` is its superuser's, over a socket that nobody else can reach."""
 
@@ -47,8 +56,7 @@ class Server:
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._names = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = _free_port()
         if self._user is not None:
             if not all(path.stat().st_mode & 0o1 for path in installation.parents):
                 installation = shutil.copytree(installation, self._folder / "programs", symlinks=True)

@@ -196,7 +196,8 @@ def read(stream: bytes, settings: Settings = DEFAULT) -> Found:
     feed = Feed(Counted(raw, head), compression(head), len(stream))
     workers: list[Any] = list(crew.workers)
     words: Any = crew
-    reader = Reader(slabs, Lines(workers, len(workers)), words, Figures(), settings.chunk_bytes)
+    lines = Lines(workers, len(workers))
+    reader = Reader(slabs, lines, words, Figures(), settings.chunk_bytes, settings.salvage)
     reader.read(0, feed, PIPELINE, allow_empty=False)
     reader.finish()
     assert crew.ended

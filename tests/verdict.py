@@ -2,9 +2,9 @@
 
 The two must agree on which streams are sound and on what those hold, but for these rules:
 
-- A record that is longer than a slab is a reject, whatever is in it; so is one that is nested deeper than
-  the interpreter allows (never one of under `SHALLOW` levels); with salvage, so is one that is malformed.
-  The reference is asked about the document with a plain record, that nobody wants, in the place of each.
+- A well-formed record that is longer than a slab is a reject; so is one that is nested deeper than the
+  interpreter allows (never one of under `SHALLOW` levels); with salvage, so is one that is malformed. The
+  reference is asked about the document with a plain record, that nobody wants, in the place of each.
 - An empty bz2 stream among others may be refused (Arrow does).
 """
 
@@ -152,6 +152,8 @@ def _with_stand_ins(document: bytes, found: Found, slab_bytes: int, salvage: boo
     spans = [(task.offset, task.offset + task.size) for task in found.oversize]
     if any(stop - start < slab_bytes for start, stop in spans):
         raise Finding("a record that is not too long is oversize", str(spans))
+    if not salvage and not all(_is_sound(document[start:stop], found.container) for start, stop in spans):
+        raise Finding("a malformed record is oversize", str(spans))
     for reject in found.rejects:
         if not document.startswith(reject.raw, reject.offset):
             raise Finding("a reject is not where it says", str(reject))

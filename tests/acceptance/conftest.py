@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -249,6 +249,17 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def kill_at_once(pids: Sequence[int], watching: int | None = None) -> None:
+    """Kill processes before any of them, or one that is `watching`, can see that another has ended."""
+    held = [*([watching] if watching is not None else []), *pids]
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in reversed(pids):  # a parent comes before its children, who would be gone with it
+        os.kill(pid, signal.SIGKILL)
+    if watching is not None:
+        os.kill(watching, signal.SIGCONT)
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.reference import expected_of_all
 
-from .conftest import Etl, assert_accounts_balance, children
+from .conftest import Etl, alive, assert_accounts_balance, children, until
 from .feeds import as_object, awkward, small, zstd
 
 DOCUMENT = as_object(awkward())
@@ -101,10 +100,9 @@ def test_a_run_that_is_ended_leaves_no_half_of_a_file(etl: Etl, number: signal.S
     assert running.stdin is not None
     running.stdin.write(DOCUMENT[:-20])
     running.stdin.flush()
-    while len(pids := children(running.pid)) < 3 or not (etl.directory / "market_deals.db").exists():
-        time.sleep(0.01)
+    until(lambda: len(children(running.pid)) >= 3 and (etl.directory / "market_deals.db").exists())
+    pids = children(running.pid)
     os.kill(running.pid, number)
     running.wait(10)
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        time.sleep(0.01)
+    until(lambda: not any(map(alive, pids)))
     assert [name for name in files(etl) if "parquet" in name] == []

@@ -474,14 +474,19 @@ class Figures:
 
     @classmethod
     def of(cls, pid: int) -> Figures:
-        """The least that is seen in a little more than one round."""
+        """The least that is seen while it has no children, a few times."""
         folder = Path(f"/proc/{pid}")
-        seen = []
-        for _ in range(75):
+        seen: list[tuple[int, int, int]] = []
+
+        def look() -> bool:
+            if children(pid):
+                return False
             pages = int((folder / "statm").read_text().split()[1])
             mappings = len((folder / "maps").read_text().splitlines())
             seen.append((len(os.listdir(folder / "fd")), mappings, pages))
-            time.sleep(0.02)
+            return len(seen) >= 20
+
+        until(look, seconds=20)
         descriptors, mappings, pages = map(min, zip(*seen, strict=True))
         return cls(descriptors, mappings, pages * os.sysconf("SC_PAGE_SIZE"))
 

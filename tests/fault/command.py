@@ -172,3 +172,9 @@ def asleep(pid: int) -> bool:
     time.sleep(0.05)
     after = _stat(pid)
     return before[0] == after[0] == "S" and before[11:13] == after[11:13]
+
+
+def sends(pid: int) -> bool:
+    """Whether a process sleeps in the middle of sending through a pipe, where the system tells."""
+    place = Path(f"/proc/{pid}/wchan").read_text()
+    return asleep(pid) and ("pipe_write" in place or place == "0")

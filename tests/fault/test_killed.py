@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import until
 
-from .command import Command, asleep, state
+from .command import Command, sends, state
 from .conftest import MakeCase
 from .ground import KINDS
 from .oracle import WORKERS, Case
@@ -144,7 +144,7 @@ def test_a_worker_is_killed_inside_a_result(case: MakeCase, kind: str) -> None:
         command = here.start(fault=faults, ETL_CHUNK_BYTES=half)
         command.held("writer", "worker 1")
         command.send("worker 1", signal.SIGCONT)
-        until(lambda: asleep(command.pids["worker 1"]))
+        until(lambda: sends(command.pids["worker 1"]))
         killed = command.send("worker 1", signal.SIGKILL)
         assert killed is not None
         command.send("writer", signal.SIGCONT)

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.conftest import until
 from tests.proxy import Cut, Proxy, cut_after, passing_on
 
-from .command import Command
+from .command import Command, asleep
 from .conftest import MakeCase
 from .ground import Ground
 from .oracle import Case
@@ -263,7 +263,8 @@ def test_a_locked_table_is_waited_for_in_the_memory_that_there_is(case: MakeCase
         with locked(here, table):
             command = here.start()
             until(lambda: _waits(here))
-            time.sleep(0.3)
+            children = set(command.members()) - {command.pid}
+            until(lambda: all(map(asleep, children)))  # all have come as far as they can
             before = resident(command)
             time.sleep(1)
             assert resident(command) < before + (4 << 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from etl.errors import MalformedFeed
@@ -58,3 +60,48 @@ def test_two_records_on_a_line_are_refused_though_a_blank_line_makes_up_for_one(
             read(document)
         with pytest.raises(MalformedFeed):
             read(document.replace(b"f01000", b"f09"))
+
+
+# Longer than a slab ------------------------------------------------------------------------------------
+
+SMALL = Settings(chunk_bytes=1000, slab_bytes=4096)
+LONG = b'[{"a":"' + b"x" * 9000 + b'"},' + b'{"b":[1,-2.5e3,"\xc3\xa9\\n"]},' * 500 + b"null]"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=["object", "array", "lines"])
+def test_a_record_that_is_too_long_is_a_reject_and_the_others_are_not(document: bytes) -> None:
+    for number in range(3):
+        found = read(with_label(document, LONG, of=number), SMALL)
+        assert (found.records, len(found.rows), len(found.oversize)) == (3, 2, 1)
+
+
+BAD = [
+    b"x", b"01", b"tru", b'"\\q"', b'"\t"', b'"\xff"', b"}", b"[1,]", b'{"a":1,}', b'{"a" 1}', b"1 2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=["object", "array", "lines"])
+def test_a_record_that_is_too_long_is_checked_to_its_end(document: bytes, bad: bytes) -> None:
+    for place in (LONG.rindex(b"null"), LONG.index(b'{"b"', 12_000), LONG.index(b'{"b"', 4000)):
+        damaged = with_label(document, LONG[:place] + bad + b"," + LONG[place:])
+        at = damaged.index(LONG[:place]) + place
+        with pytest.raises(MalformedFeed) as caught:
+            read(damaged, SMALL)
+        found = re.search(r"byte ([0-9,]+)", caught.value.message)
+        assert found
+        assert at <= int(found[1].replace(",", "")) <= at + len(bad)
+
+
+@pytest.mark.parametrize("blank", [b" ", b" \n\r\t"])
+@pytest.mark.parametrize(
+    ("document", "record"), [(DOCUMENTS[0], b'"%d":'), (DOCUMENTS[1], b'{"DealID": %d')]
+)
+def test_white_space_before_a_record_is_no_part_of_it(document: bytes, record: bytes, blank: bytes) -> None:
+    for number in range(3):
+        before = record % number
+        assert before in document
+        found = read(document.replace(before, blank * 10_000 + before), SMALL)
+        assert (found.records, len(found.rows), found.oversize) == (3, 3, [])
+    with pytest.raises(MalformedFeed):
+        read(document[:-1] + b"," + blank * 10_000 + document[-1:], SMALL)
