@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,7 +63,24 @@ def main(
     parts: tuple[str, ...], records: int, runs: int, data: Path, json_file: Path | None,
     from_file: Path | None, as_markdown: bool,
 ) -> None:  # fmt: skip
-    """Measure whole runs against `zstd -dc`, and the parts of a run; all PARTS unless some are named."""
+    """Measure whole runs against `zstd -dc`, and the parts of a run; all PARTS unless some are named.
+
+    What they take is for 5 runs on 2 cores: 8 minutes in all. Feeds are made first, once, which takes some
+    minutes more, and 10 GB.
+
+    \b
+    speed      few records wanted, compressed and plain      60 s
+    neighbour  beside a zstd -dc beside a scan of memory     40 s
+    decoders   gzip and LZ4                                  45 s
+    wallets    1 to 10,000 wallets                           75 s
+    workers    1, 2 and 4 workers on a plain file            40 s
+    dense      every record to Parquet, many to SQLite       80 s
+    memory     memory and time for 1, 4 and 16 GB            30 s
+    startup    ten records                                    5 s
+    micro      the parts of a run in one process             10 s
+    load       rows into PostgreSQL, beside psql; SQLite     35 s
+    web        over HTTP beside from the disk                30 s
+    """
     shown = markdown if as_markdown else table
     if from_file is not None:
         written = json.loads(from_file.read_text(encoding="utf-8"))
@@ -98,6 +116,7 @@ def _measured(
             sys.exit(2)
         for name in parts:
             click.echo(f"measuring: {name}", err=True)
+            started = time.monotonic()
             try:
                 measured.append(PARTS[name](bench))
             except (CommandFailed, OSError) as error:
@@ -105,6 +124,7 @@ def _measured(
                 click.echo(f"bench: {name}: {error}", err=True)
             else:
                 click.echo(shown(measured[-1]))
+            click.echo(f"{name}: {time.monotonic() - started:.0f} s", err=True)
     return measured, failed
 
 
