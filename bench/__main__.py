@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from bench.frames import frames
 from bench.load import load
 from bench.measure import CommandFailed
 from bench.memory import memory
@@ -22,7 +23,7 @@ from bench.workbench import Workbench
 
 PARTS = {
     "speed": speed, "neighbour": neighbour, "memory": memory, "startup": startup, "micro": micro,
-    "load": load, "web": web,
+    "load": load, "web": web, "frames": frames,
 }  # fmt: skip
 
 
