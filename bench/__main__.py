@@ -14,6 +14,7 @@ import click
 
 from bench.decoders import decoders
 from bench.dense import dense
+from bench.frames import frames
 from bench.load import load
 from bench.measure import CommandFailed
 from bench.memory import memory
@@ -39,6 +40,7 @@ PARTS = {
     "micro": micro,
     "load": load,
     "web": web,
+    "frames": frames,
 }
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

@@ -62,6 +62,7 @@ def explain(plan: Plan) -> None:
             ("then", tested),
             ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
             ("processes", f"1 reader, {plan.workers} workers, 1 writer"),
+            ("threads", f"{plan.threads} to decompress zstd of several frames"),
             ("slabs", slabs),
             ("staging", _staging(plan)),
         ]

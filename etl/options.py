@@ -71,6 +71,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             help="Worker processes.  [default: one a core, less one where the feed is compressed]",
         ),
         click.option(
+            "--threads", type=click.IntRange(1, 64),
+            help="To decompress zstd of several frames.  [default: one for two cores, at most 4]",
+        ),
+        click.option(
             "--batch-size", type=click.IntRange(1, 1_000_000),
             help="Rows in a bulk insert.  [default: 1,000; PostgreSQL 10,000]",
         ),

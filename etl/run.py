@@ -16,7 +16,7 @@ import click
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
-from etl.plan import CHUNK_BYTES, RECORD_BYTES, Plan
+from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
@@ -83,6 +83,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         database=options["database"],
         workers=workers,
         slabs=2 * workers + 6,
+        threads=options["threads"] or min(MOST_THREADS, max(1, _cores() // 2)),
         chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
         record_bytes=record_bytes,
         batch_rows=options["batch_size"],
@@ -106,8 +107,11 @@ def _source(pipeline: Pipeline, uri: str, options: Mapping[str, Any]) -> Source:
 
 def _workers(sources: tuple[Source, ...], dense: bool) -> int:
     """Return one worker a core, less one where decompression, not decoding, is most of the work."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if dense or all(map(is_plain_file, sources)) else max(1, cores - 1)
+    return _cores() if dense or all(map(is_plain_file, sources)) else max(1, _cores() - 1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _carry_out(

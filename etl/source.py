@@ -2,7 +2,8 @@
 
 Compression is told by magic bytes, never by name. Decompression is pyarrow's `CompressedInputStream`:
 it raises on a stream that is cut short, on a bad checksum and on junk after the end, and it reads files
-of several frames and zstd windows up to 128 MiB (`--long=27`). What comes over HTTP is `etl.http`'s.
+of several frames and zstd windows up to 128 MiB (`--long=27`); `etl.frames` has it read several frames at
+once. What comes over HTTP is `etl.http`'s.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
 from etl.origin import PATIENT, Patience, Source, Version, redacted
+
+if TYPE_CHECKING:
+    from etl.frames import Frames
 
 __all__ = ["Counted", "Feed", "Source", "Version", "compression", "errors_named", "open_feed", "redacted"]
 
@@ -134,28 +138,39 @@ class Feed:
     """An open source: decompressed bytes, in order, and how far it has come."""
 
     def __init__(
-        self, raw: Counted, codec: str | None, size: int | None, version: Version | None = None
+        self,
+        raw: Counted,
+        codec: str | None,
+        size: int | None,
+        version: Version | None = None,
+        threads: int = 1,
     ) -> None:
+        """Decompress what is read of `raw`; frames of zstd, where there are several, by so many threads."""
         self.codec = codec
         self.size = size
         """Compressed bytes in all, where that is known."""
         self.version = version
         """What a web server says of the feed's state."""
-        self._raw = raw
         self._returned: deque[memoryview] = deque()
         self._errors: tuple[type[Exception], ...] = (OSError,)
+        self._progress: Counted | Frames = raw
         if codec is None:
-            self._stream: io.RawIOBase = raw
-        else:
-            import pyarrow
+            self._stream: io.RawIOBase | Frames = raw
+            return
+        import pyarrow
 
-            self._errors = (OSError, pyarrow.ArrowException)
+        self._errors = (OSError, pyarrow.ArrowException)
+        if codec == "zstd" and threads > 1:
+            from etl.frames import Frames
+
+            self._stream = self._progress = Frames(raw, threads)
+        else:
             self._stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), codec)
 
     @property
     def bytes_read(self) -> int:
         """Compressed bytes read so far."""
-        return self._raw.bytes_read
+        return self._progress.bytes_read
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` as far as the stream goes; less than its length only at the end.
@@ -209,9 +224,9 @@ class _Raw(NamedTuple):
 
 @contextmanager
 def open_feed(
-    source: Source, known: Version | None = None, patience: Patience = PATIENT
+    source: Source, known: Version | None = None, patience: Patience = PATIENT, threads: int = 1
 ) -> Iterator[Feed | None]:
-    """Open a path, `-` for standard input, or an http(s) URL.
+    """Open a path, `-` for standard input, or an http(s) URL, to be decompressed by so many threads.
 
     Yields None if the server says that the feed still is in the version `known`.
 
@@ -226,7 +241,7 @@ def open_feed(
         with _unavailable():
             while len(head) < MAGIC_BYTES and (more := raw.stream.read(MAGIC_BYTES - len(head))):
                 head += more
-        yield Feed(Counted(raw.stream, head), compression(head), raw.size, raw.version)
+        yield Feed(Counted(raw.stream, head), compression(head), raw.size, raw.version, threads)
 
 
 @contextmanager

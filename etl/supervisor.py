@@ -116,7 +116,7 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: 
     known = reader.wait_until_ready()
     version = None
     for number, source in enumerate(plan.sources):
-        with errors_named(source), open_feed(source, known) as feed:
+        with errors_named(source), open_feed(source, known, threads=plan.threads) as feed:
             version = known if feed is None else feed.version
             if version is not None:
                 warn_if_stale(version, plan.stale_after)
