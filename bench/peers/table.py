@@ -85,9 +85,7 @@ WANTED = Group(
     ),
 )
 
-MANY = replace(
-    WANTED, name="dense", title="Three other wallets' deals, more than a fifth of all", wallets=DENSE
-)
+MANY = replace(WANTED, name="dense", title="Three other wallets' deals, one in six", wallets=DENSE)
 
 CONVERTED = Group(
     "converted",
