@@ -16,7 +16,7 @@ from etl.channels import Lines
 from etl.errors import MalformedFeed
 from etl.framing import Container, Layout
 from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Reject, Task, Word
-from etl.parser import DENSE_BYTES, ChunkParser
+from etl.parser import DENSE_BYTES, PIECE_BYTES, ChunkParser
 from etl.progress import Figures
 from etl.reader import Reader
 from etl.slabs import Slabs
@@ -28,6 +28,8 @@ from tests.documents import WANTED
 
 HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)
+PIECES = (PIECE_BYTES, 2000, 300)
+"""In how large pieces chunks are looked at."""
 NAMES = [column.name for column in staging.columns]
 
 
@@ -84,7 +86,8 @@ class _Worker:
     def __init__(self, slabs: Slabs, settings: Settings, number: int, found: Found) -> None:
         self._slabs = slabs
         self._found = found
-        self._parser = _parser(settings.salvage, settings.refuse_nul, number)
+        pieces = PIECES[settings.seed % len(PIECES)]
+        self._parser = _parser(settings.salvage, settings.refuse_nul, number, pieces)
         self.tasks = self
         self.waiting: deque[Task] = deque()
         self.results: deque[tuple[Chunk | Oversize, Any] | End] = deque()
@@ -169,11 +172,12 @@ class _Crew:
 
 
 @cache
-def _parser(salvage: bool, refuse_nul: bool, number: int) -> ChunkParser:
+def _parser(salvage: bool, refuse_nul: bool, number: int, piece_bytes: int) -> ChunkParser:
     """Return a parser that is used again and again, as its literals take time to compile."""
     return ChunkParser(
         PIPELINE, SELECTION, Layout(Container.LINES, (), 0, ()), salvage=salvage, refuse_nul=refuse_nul,
         dense_bytes=(DENSE_BYTES, 0)[number % 2],  # every other one never decodes a chunk as a whole
+        piece_bytes=piece_bytes,
     )  # fmt: skip
 
 
@@ -193,7 +197,8 @@ def read(stream: bytes, settings: Settings = DEFAULT) -> Found:
     chance = random.Random(settings.seed)
     raw = Trickle(stream[MAGIC_BYTES:], chance)
     head = stream[:MAGIC_BYTES]
-    feed = Feed(Counted(raw, head), compression(head), len(stream))
+    threads = 1 + settings.seed % 2
+    feed = Feed(Counted(raw, head), compression(head), len(stream), threads=threads)
     workers: list[Any] = list(crew.workers)
     words: Any = crew
     lines = Lines(workers, len(workers))
