@@ -10,14 +10,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from etl.errors import EtlError, ProcessDied, unexpected
+from etl.errors import EtlError, ProcessDied, stack_of, unexpected
 
 
 @dataclass(frozen=True)
@@ -40,20 +39,23 @@ def run_child(outcome: Connection, function: Callable[[], Any]) -> None:
     """Run a child's work and send its outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     word: Finished | Failed
     try:
+        # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_follow_parent, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         word = Finished(function())
     except EtlError as error:
         word = Failed(error)
     except MemoryError:
         word = Failed(ProcessDied(f"{_name()} ran out of memory"))
     except Exception as error:
-        word = Failed(unexpected(_name(), error), "".join(traceback.format_exception(error)))
-    outcome.send(word)
+        word = Failed(unexpected(_name(), error), stack_of(error))
+    try:
+        outcome.send(word)
+    except MemoryError:  # not even for that
+        os._exit(ProcessDied.exit_status)
     outcome.close()
 
 
