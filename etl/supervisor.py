@@ -201,6 +201,9 @@ class _Family:
         self.context = multiprocessing.get_context("fork")
         self._children: dict[str, tuple[ForkProcess, Connection]] = {}
         self._silent: dict[str, tuple[ForkProcess, Connection]] = {}
+        # Ends with this process, whatever becomes of the children: what `multiprocessing` has for that is
+        # kept open by every child that was forked later.
+        self._parent, self._held = self.context.Pipe(duplex=False)
         self.belongings: list[Line | Channel[Word]] = []
         """What connects them, to be closed in the end."""
 
@@ -208,7 +211,7 @@ class _Family:
         """Fork a child that runs `function`."""
         with _refusals_named():
             receiving, sending = self.context.Pipe(duplex=False)
-            child = self.context.Process(target=run_child, args=(sending, function), name=name)
+            child = self.context.Process(target=self._run, args=(sending, function), name=name)
             # A signal must not meet the parent's handler in the child, which would only note it.
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             try:
@@ -217,6 +220,10 @@ class _Family:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         sending.close()
         self._children[name] = self._silent[name] = child, receiving
+
+    def _run(self, outcome: Connection, function: Callable[[], Any]) -> None:
+        self._held.close()
+        run_child(self._parent, outcome, function)
 
     def pids(self) -> list[int]:
         """Return the ids of this process and its living children."""
@@ -269,6 +276,8 @@ class _Family:
             child.close()
         for belonging in self.belongings:
             belonging.close()
+        self._parent.close()
+        self._held.close()
 
 
 def _death(name: str, exit_code: int | None) -> str:
