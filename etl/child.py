@@ -10,14 +10,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from etl.errors import EtlError, ProcessDied, unexpected
+from etl.errors import EtlError, ProcessDied, stack_of, unexpected
 
 
 @dataclass(frozen=True)
@@ -36,24 +35,27 @@ class Failed:
     """The traceback, where the error is none that a user can cause."""
 
 
-def run_child(outcome: Connection, function: Callable[[], Any]) -> None:
-    """Run a child's work and send its outcome."""
+def run_child(parent: Connection, outcome: Connection, function: Callable[[], Any]) -> None:
+    """Run a child's work and send its outcome; when `parent` is closed, the parent has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     word: Finished | Failed
     try:
+        # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         word = Finished(function())
     except EtlError as error:
         word = Failed(error)
     except MemoryError:
         word = Failed(ProcessDied(f"{_name()} ran out of memory"))
     except Exception as error:
-        word = Failed(unexpected(_name(), error), "".join(traceback.format_exception(error)))
-    outcome.send(word)
+        word = Failed(unexpected(_name(), error), stack_of(error))
+    try:
+        outcome.send(word)
+    except MemoryError:  # not even for that
+        os._exit(ProcessDied.exit_status)
     outcome.close()
 
 
@@ -61,12 +63,10 @@ def _name() -> str:
     return f"the {multiprocessing.current_process().name} process"
 
 
-def _follow_parent() -> None:
+def _follow(parent: Connection) -> None:
     """End with the parent: without it nobody would take the results or remove the processes."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(ProcessDied.exit_status)
+    wait([parent])
+    os._exit(ProcessDied.exit_status)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from etl import __version__, pipeline
-from etl.errors import EtlError, ProcessDied, unexpected
+from etl.errors import EtlError, ProcessDied, stack_of, unexpected
 from etl.options import database_options, run_options
 
 
@@ -170,7 +170,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except Exception as error:
-        logging.getLogger("etl").debug("", exc_info=True)
+        logging.getLogger("etl").debug("%s", stack_of(error))
         _say(unexpected("the parent process", error).message)
         status = ProcessDied.exit_status
     for number in (signal.SIGINT, signal.SIGTERM):

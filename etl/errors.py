@@ -125,6 +125,15 @@ def unexpected(process: str, error: Exception) -> ProcessDied:
     return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")
 
 
+def stack_of(error: BaseException | None) -> str:
+    """Return where an error comes from, as a traceback without its messages: these may hold values."""
+    parts: list[str] = []
+    while error is not None:
+        parts.append(f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__name__}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nfollowed by:\n\n".join(reversed(parts))
+
+
 def one_line(text: str) -> str:
     """Return what somebody else says as one line of a sane length, with � for what cannot be printed."""
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))

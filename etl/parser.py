@@ -391,7 +391,7 @@ class ChunkParser:
 
     def _reject(self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed) -> None:
         if key is not None:  # a lone surrogate is no text, and a NUL not everywhere
-            key = key.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+            key = key[:RAW_BYTES].encode(errors="backslashreplace").decode().replace("\0", "\\x00")
         parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
 
 

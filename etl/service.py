@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from etl.errors import ConfigurationError, EtlError, Stopped, unexpected
+from etl.errors import ConfigurationError, EtlError, Stopped, stack_of, unexpected
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) 
             logger.error("%s", error.message)
         except Exception as error:
             logger.error("%s", unexpected("the parent process", error).message)
-            logger.debug("", exc_info=True)
+            logger.debug("%s", stack_of(error))
         first = False
         passed = max(0, int((time.monotonic() - due) // seconds))
         due += (1 + passed) * seconds

@@ -82,16 +82,32 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, not
 
 def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> Iterator[None]:
     """Start the processes; every step of what is returned starts one more worker, as long as it can."""
-    slabs = Slabs(plan.slabs, plan.record_bytes)
-    lines = [Line(family.context) for _ in range(plan.workers + SPARES)]
-    words: Channel[Word] = Channel(family.context)
-    family.belongings += [*lines, words]
+    with _refusals_named():
+        slabs = Slabs(plan.slabs, plan.record_bytes)
+        lines = [Line(family.context) for _ in range(plan.workers + SPARES)]
+        words: Channel[Word] = Channel(family.context)
+        family.belongings += [*lines, words]
     family.start("writer", partial(_write, plan, report, figures, lines, words))
     family.start("reader", partial(_read, plan, figures, slabs, lines, words))
     workers = _workers(plan, slabs, lines, family)
     for _ in range(plan.workers):
         next(workers)
     return workers
+
+
+@contextlib.contextmanager
+def _refusals_named() -> Iterator[None]:
+    """Say why the system does not give what a run needs.
+
+    Raises:
+        ProcessDied: it does not.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ProcessDied(f"the system gives no memory or process for a run: {error.strerror}") from None
+    except MemoryError:
+        raise ProcessDied("the system gives no memory for a run") from None
 
 
 def _workers(plan: Plan, slabs: Slabs, lines: list[Line], family: _Family) -> Iterator[None]:
@@ -185,21 +201,29 @@ class _Family:
         self.context = multiprocessing.get_context("fork")
         self._children: dict[str, tuple[ForkProcess, Connection]] = {}
         self._silent: dict[str, tuple[ForkProcess, Connection]] = {}
+        # Ends with this process, whatever becomes of the children: what `multiprocessing` has for that is
+        # kept open by every child that was forked later.
+        self._parent, self._held = self.context.Pipe(duplex=False)
         self.belongings: list[Line | Channel[Word]] = []
         """What connects them, to be closed in the end."""
 
     def start(self, name: str, function: Callable[[], Any]) -> None:
         """Fork a child that runs `function`."""
-        receiving, sending = self.context.Pipe(duplex=False)
-        child = self.context.Process(target=run_child, args=(sending, function), name=name)
-        # A signal must not meet the parent's handler in the child, which would only note it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            child.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        with _refusals_named():
+            receiving, sending = self.context.Pipe(duplex=False)
+            child = self.context.Process(target=self._run, args=(sending, function), name=name)
+            # A signal must not meet the parent's handler in the child, which would only note it.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                child.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         sending.close()
         self._children[name] = self._silent[name] = child, receiving
+
+    def _run(self, outcome: Connection, function: Callable[[], Any]) -> None:
+        self._held.close()
+        run_child(self._parent, outcome, function)
 
     def pids(self) -> list[int]:
         """Return the ids of this process and its living children."""
@@ -252,6 +276,8 @@ class _Family:
             child.close()
         for belonging in self.belongings:
             belonging.close()
+        self._parent.close()
+        self._held.close()
 
 
 def _death(name: str, exit_code: int | None) -> str:

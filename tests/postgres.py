@@ -119,13 +119,19 @@ class Server:
     def database(self, options: str = "") -> Iterator[str]:
         """Create a database, yield its name, and drop it whoever uses it."""
         name = f"test_{next(self._names)}"
-        self._do(f"CREATE DATABASE {name} {options}")
+        self.do(f"CREATE DATABASE {name} {options}")
         try:
             yield name
         finally:
-            self._do(f"DROP DATABASE {name} WITH (FORCE)")
+            self.do(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def _do(self, statement: str) -> None:
+    def owns(self, folder: Path) -> None:
+        """Give it a folder."""
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+
+    def do(self, statement: str) -> None:
+        """Carry out a statement outside any transaction and database."""
         with closing(psycopg2.connect(self.local("postgres"))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:

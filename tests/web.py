@@ -7,11 +7,13 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -81,6 +83,50 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
             server.over.set()
             server.shutdown()
             thread.join()
+
+
+CA = """
+[ca]
+default_ca = ours
+[ours]
+database = {0}/index
+serial = {0}/serial
+new_certs_dir = {0}
+default_md = sha256
+policy = anyone
+x509_extensions = extensions
+[anyone]
+commonName = supplied
+[extensions]
+basicConstraints = CA:TRUE
+subjectAltName = {1}
+[req]
+distinguished_name = none
+[none]
+"""
+
+
+def certified(
+    folder: Path, name: str = "IP:127.0.0.1", expired: bool = False
+) -> tuple[ssl.SSLContext, Path]:
+    """Make a certificate that only those trust who are told to, for a server; returns its file, too."""
+    begins, ends = ("20200101", "20200201") if expired else ("20240101", "20991231")
+    settings, key, certificate = folder / "settings", folder / "key", folder / "certificate"
+    settings.write_text(CA.format(folder, name))
+    (folder / "index").touch()
+    (folder / "serial").write_text("01")
+    common = ["-config", str(settings)]
+    for command in (
+        ["req", *common, "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", "/CN=ours", "-keyout", str(key), "-out", str(folder / "request")],
+        ["ca", *common, "-batch", "-notext", "-selfsign", "-keyfile", str(key), "-startdate",
+         f"{begins}000000Z", "-enddate", f"{ends}000000Z", "-in", str(folder / "request"),
+         "-out", str(certificate)],
+    ):  # fmt: skip
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
 
 
 # Answers ---------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.databases import Tables
+
 from .conftest import Completed, Database, Etl, assert_accounts_balance, assert_refused, load_each
 from .feeds import (
     OTHER,
@@ -74,6 +76,8 @@ UNUSABLE = {
     "bad UTF-8 in another's": (BAD.replace(b"BAD", b"\xff"), "UTF-8"),
     "bad UTF-8 in a line": (as_lines([("3", deal(OTHER, Label="\udc00"))]), "UTF-8"),
     "UTF-16": (OBJECT.decode().encode("utf-16"), "UTF-16"),
+    "UTF-16, the other way": (OBJECT.decode().encode("utf-16-be"), "UTF-16"),
+    "UTF-32": (OBJECT.decode().encode("utf-32"), "UTF-32"),
     "UTF-16, no BOM": (OBJECT.decode().encode("utf-16-le"), "UTF-16"),
 }  # fmt: skip
 
@@ -391,3 +395,39 @@ def test_a_failed_run_hands_out_no_values_of_the_feed(etl: Etl, database: Databa
     message = assert_refused(completed, 65, database, before)
     assert canary not in message + completed.stdout
     assert not any(canary in str(run) for run in database.rows("etl_runs"))
+
+
+def test_of_rejects_no_more_is_kept_than_their_beginnings_and_by_their_owner_alone(
+    etl: Etl, database: Database
+) -> None:
+    """A feed whose keys are long and not numbers must not fill the disk, nor the memory."""
+    pairs = [(f"{number} {'x' * 100_000}", deal(Label="y" * 100_000)) for number in range(50)]
+    file = etl.directory / "rejects.jsonl"
+    source = etl.file(as_object([*pairs, ("1", deal())]))
+    completed = etl.load("--source", source, "--rejects", file, umask=0)
+    assert completed.report["rejected"] == 50
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_size < 50 * 3000
+    for number, reject in enumerate(database.rows("etl_rejects")):
+        assert reject["key"] == pairs[number][0][:1000]
+        assert len(reject["raw"]) == 1000
+        assert len(reject["reason"]) < 200
+
+
+HOSTILE = [
+    "quotes '\" ` ; --", "'); DROP TABLE deals; --", "\\", "\\.", "a\n\\.\nb", "\\N", "a,b", "\r\n", "\r",
+    "\t", "", " ", "null", "NULL", '""', "{}", "%s %(x)s :x ?", "\x01\x1f\x7f", "\ufeff\u2028\uffff", "é😀",
+    "x" * 1_000_000,
+]  # fmt: skip
+
+
+def test_hostile_texts_are_kept_as_they_are(etl: Etl, tables: Tables) -> None:
+    """Whatever they look like to SQL, to COPY or to CSV."""
+    pairs = [
+        (str(n), deal(Label=text, Provider=text, PieceCID={"/": text})) for n, text in enumerate(HOSTILE)
+    ]
+    document = as_object(pairs)
+    etl.loaded(document, "--database", tables.url)
+    assert tables.deals() == expected(document).rows
+    kept = tables.deals()
+    assert [kept[number]["label"] for number in range(len(HOSTILE))] == HOSTILE

@@ -13,7 +13,8 @@ import pytest
 from tests.reference import expected_of_all
 
 from .conftest import Etl, alive, assert_accounts_balance, children, until
-from .feeds import as_object, awkward, small, zstd
+from .feeds import as_object, awkward, deal, small, zstd
+from .test_bad_data import HOSTILE
 
 DOCUMENT = as_object(awkward())
 WANTED = expected_of_all(DOCUMENT, "object")
@@ -106,3 +107,10 @@ def test_a_run_that_is_ended_leaves_no_half_of_a_file(etl: Etl, number: signal.S
     running.wait(10)
     until(lambda: not any(map(alive, pids)))
     assert [name for name in files(etl) if "parquet" in name] == []
+
+
+def test_hostile_texts_are_kept_as_they_are(etl: Etl) -> None:
+    texts = [*HOSTILE, "\0", "a\0b"]
+    document = as_object([(str(number), deal(Label=text)) for number, text in enumerate(texts)])
+    assert etl("run", "market_deals", "--source", etl.file(document), "-q").status == 0
+    assert pq.read_table(etl.directory / OUTPUT)["label"].to_pylist() == texts

@@ -281,6 +281,28 @@ def test_the_options_of_a_url_come_before_our_own(
     assert list(tables.deals()) == [1]
 
 
+def test_a_schema_may_have_any_name(etl: Etl, tables: ServerDatabase) -> None:
+    name = """a"; DROP SCHEMA public CASCADE; --'%s:x"""
+    quoted = name.replace('"', '""')
+    tables.execute(f'CREATE SCHEMA "{quoted}"')
+    path = f'"{quoted}"'.replace("\\", "\\\\").replace(" ", "\\ ")
+    url = f"{tables.url}&options={quote(f'-c search_path={path}')}"
+    assert load(etl, ServerDatabase(url), DOCUMENT)["inserted"] == len(WANTED.rows)
+    assert load(etl, ServerDatabase(url), DOCUMENT)["unchanged"] == len(WANTED.rows)
+    assert tables.query("SELECT 1 AS x FROM pg_namespace WHERE nspname = 'public'")
+    assert not tables.has("public.deals")
+
+
+def test_a_server_without_tls_is_refused_where_tls_is_asked_for(
+    etl: Etl, server: Server, name: str, tables: ServerDatabase
+) -> None:
+    url = f"{server.remote(name)}?sslmode=verify-full&sslrootcert=system"
+    completed = etl.load("--source", "feed", "--database", url)
+    assert completed.status == 74
+    assert PASSWORD not in completed.message + completed.stdout
+    assert not tables.has("etl_runs")
+
+
 RUN = ("run", "deals", "--source", "feed", "--client", OURS[0], "-q")
 COMMANDS = (RUN, RUN[:4], ("history",), ("wallets", "add", OURS[0]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.databases import Tables
-from tests.web import Web, answer_with, chunked, in_turn, part, resumable, whole
+from tests.web import (
+    Web,
+    answer_with,
+    certified,
+    chunked,
+    in_turn,
+    part,
+    resumable,
+    serving,
+    whole,
+)
 
 from .conftest import (
     Completed,
@@ -250,6 +261,37 @@ def test_a_feed_that_changes_while_it_is_read_is_refused(
     assert f"the feed changed during the transfer, after {cut:,} bytes" in message
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("untrusted", "self.signed certificate"),
+        ("expired", "certificate has expired"),
+        ("of another host", "(IP address|hostname).*127.0.0.1|doesn't match"),
+        ("to the clear", "refused to be redirected from https to http"),
+    ],
+)
+def test_a_server_that_does_not_prove_who_it_is_gets_nothing(
+    etl: Etl, database: Database, web: Web, before: object, wrong: str, said: str
+) -> None:
+    name = "DNS:elsewhere.example" if wrong == "of another host" else "IP:127.0.0.1"
+    folder = etl.directory / "tls"
+    folder.mkdir()
+    context, certificate = certified(folder, name, expired=wrong == "expired")
+    trusted = {} if wrong == "untrusted" else {"SSL_CERT_FILE": str(certificate)}
+    with serving(context) as server:
+        url = server.serve(answer_with(status=302, Location=web.serve(DOCUMENT)))
+        source = url.replace("https://", "https://user:canary@")
+        completed = etl.load("--source", source, env=trusted)
+        message = assert_refused(completed, 69, database, before)
+        assert re.search(said, message), message
+        assert "canary" not in message + completed.stdout
+        assert len(server.requests) == (wrong == "to the clear")
+        assert web.requests == []
+        if wrong == "to the clear":  # all else was well with it
+            server.serve(DOCUMENT)
+            assert etl.load("--source", source, env=trusted).status == 0
+
+
 def test_what_is_secret_in_a_url_is_not_shown(
     etl: Etl, database: Database, web: Web, before: object
 ) -> None:
@@ -279,10 +321,11 @@ def damaged() -> dict[str, bytes]:
         two = compress(LINES[: LINES.index(b"\n") + 1]) + whole
         streams[f"{name} lacks its last byte"] = whole[:-1]
         streams[f"{name} is cut in its second part"] = two[:-9]
+        streams[f"{name} has junk behind it"] = whole + b"junk"
+        streams[f"{name} has zeros behind it"] = whole + bytes(512)
         if name in ("gzip", "bzip2"):  # Arrow writes no checksums into the others
             streams[f"{name} has a bit flipped"] = flipped(whole, 0.5)
             streams[f"{name} has a bit of its checksum flipped"] = flipped(whole, 0.9999)
-    streams["gzip has junk behind it"] = gzip.compress(LINES) + b"junk"
     streams["zstd has a bit of a block's header flipped"] = flipped(
         zstd_with_window(LINES, 20), 7 / len(LINES)
     )

@@ -321,3 +321,41 @@ def test_what_a_node_says_of_an_address_is_not_taken_for_granted(
     refused(etl(*add, env=env), LOOKUP, "Connection refused", status=69)
     assert (clients(database), wallets(database), remembered(database)) == (set(), {}, {})
     assert TOKEN not in json.dumps(database.rows("etl_runs"))
+
+
+# Hostile -------------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "f01000'); DROP TABLE deals; --",
+    'f0"1000',
+    "f01000\n",
+    "f01000\x1b[2J",
+    "%s",
+    "*",
+    "f0" + "9" * 100_000,
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:12]))
+@pytest.mark.parametrize("how", ["option", "file", "table", "wallets add"])
+def test_a_wallet_that_is_no_address_is_refused_in_one_plain_line(
+    etl: Etl, database: Database, feed: Path, name: str, how: str
+) -> None:
+    assert etl("wallets", "add", OURS[0]).status == 0
+    before = database.dump()
+    if how == "table":
+        database.insert("wallets", {"id": name})
+    args: dict[str, tuple[str | Path, ...]] = {
+        "option": (*RUN, "--source", feed, "--client", name),
+        "file": (*RUN, "--source", feed, "--clients-file", etl.file(name.encode(), "clients")),
+        "table": (*RUN, "--source", feed),
+        "wallets add": ("wallets", "add", name),
+    }
+    if how == "file" and name.strip() == OURS[0]:
+        pytest.skip("a newline ends an address there")
+    completed = etl(*args[how])
+    assert completed.status == 78
+    assert completed.message.isprintable()
+    assert len(completed.message) < 500
+    if how != "table":
+        assert database.dump() == before

@@ -127,6 +127,30 @@ def test_the_parent_is_killed_at_any_time(case: MakeCase, kind: str, number: int
         here.judge_rerun(here.judge(command, -signal.SIGKILL, 0))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["reader", "worker 0", "worker 1", "writer"])
+def test_no_child_outlives_a_killed_parent_for_another_that_is_stuck(
+    case: MakeCase, kind: str, name: str
+) -> None:
+    """Whatever one of them does, or does not, the others end, and with them the lock."""
+    here = case(kind)
+    with TALLY.case("parent killed, a child stuck") as entry:
+        command = here.start(fault="writer.begun:1:STOP")
+        command.held("writer")
+        until(lambda: len(command.look()) == 3 + WORKERS)
+        stuck = command.pids[name]
+        command.send(name, signal.SIGSTOP)
+        if name != "writer":
+            command.send("writer", signal.SIGCONT)
+        killed = command.send("parent", signal.SIGKILL)
+        assert killed is not None
+        until(lambda: set(command.members()) <= {stuck}, seconds=2)
+        entry.noticed = time.monotonic() - killed
+        command.send(name, signal.SIGCONT)
+        _orphans_end(command, killed)
+        here.judge_rerun(here.judge(command, -signal.SIGKILL))
+
+
 def _orphans_end(command: Command, killed: float | None) -> float | None:
     until(lambda: not command.members(), seconds=2)
     ended = time.monotonic()

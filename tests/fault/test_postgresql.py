@@ -154,6 +154,26 @@ def test_a_stalled_connection_is_waited_for(case: MakeCase, proxy: Proxy, number
         here.judge_both(command, 0)
 
 
+def test_a_database_that_is_slow_holds_the_reader_up_in_the_memory_that_there_is(
+    case: MakeCase, proxy: Proxy
+) -> None:
+    """It takes a first batch, and then nothing for a while."""
+    here = case("PostgreSQL")
+    with TALLY.case("connection stalled"):
+        command = here.start(fault="writer.staged:1:STOP", url=through(here, proxy))
+        command.held("writer")
+        proxy.stalling.set()
+        command.send("writer", signal.SIGCONT)
+        children = set(command.members()) - {command.pid}
+        until(lambda: all(map(asleep, children)))
+        before = resident(command)
+        time.sleep(1)
+        assert resident(command) < before + (4 << 20)
+        assert command.running
+        proxy.stalling.clear()
+        here.judge_both(command, 0)
+
+
 # Stopped -----------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from etl.errors import ProcessDied
 from pipelines.deals.pipeline import PIPELINE
 from tests import whole
 from tests.acceptance.feeds import HEAD, OTHER, OURS, as_object, deal
+from tests.databases import Database
 
 DEADLY = "deadly"
 
@@ -53,3 +55,16 @@ def test_a_deadly_record_is_a_reject_and_all_others_arrive(workers: int, deadly:
 def test_too_many_deadly_records_end_the_run() -> None:
     with pytest.raises(ProcessDied, match=r"SIGKILL|too many worker"):
         whole.run(document(set(range(1, 400, 3))), set(OURS), HEAD, pipeline=PERILOUS, chunk_bytes=5000)
+
+
+@pytest.mark.parametrize("deadly", [{1}, {200}, {7, 8}], ids=str)
+def test_a_deadly_record_is_named_by_its_place(deadly: set[int], tmp_path: Path) -> None:
+    feed = document(deadly)
+    whole.run_into(
+        f"sqlite:///{tmp_path / 'x.db'}", feed, set(OURS), HEAD, pipeline=PERILOUS, chunk_bytes=5000
+    )
+    rejects = Database(tmp_path / "x.db").rows("etl_rejects")
+    assert [reject["byte_offset"] for reject in rejects] == [
+        feed.index(b'"%d":' % number) for number in sorted(deadly)
+    ]
+    assert {reject["reason"] for reject in rejects} == {"its worker process was killed by it"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from tests.web import (
     Answer,
     Web,
     answer_with,
+    certified,
     chunked,
     in_turn,
     part,
@@ -382,15 +381,7 @@ def test_a_url_that_is_none_is_not_shown() -> None:
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[Web, Path]]:
     """A server with a certificate that only those trust who are told to."""
-    certificate, key = tmp_path / "certificate", tmp_path / "key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context, certificate = certified(tmp_path)
     with serving(context) as server:
         yield server, certificate
 

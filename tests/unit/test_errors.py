@@ -1,0 +1,31 @@
+"""What is told of errors that nobody expected: where they come from, and none of their values."""
+
+from __future__ import annotations
+
+from etl.errors import stack_of, unexpected
+
+
+def caught() -> Exception:
+    """An error with values in its message, and in that of the one before it."""
+    try:
+        try:
+            int("canary")
+        except ValueError as error:
+            raise KeyError("canary-too") from error
+    except KeyError as error:
+        return error
+    raise AssertionError
+
+
+def test_a_stack_tells_places_and_kinds_but_no_messages() -> None:
+    told = stack_of(caught())
+    assert "ValueError" in told.split("followed by:")[0]
+    assert told.endswith("KeyError")
+    assert "test_errors.py" in told
+    said = [line for line in told.splitlines() if not line.startswith("    ")]  # but for the program's text
+    assert not any("canary" in line for line in said)
+
+
+def test_the_line_tells_the_innermost_place() -> None:
+    message = unexpected("the reader process", caught()).message
+    assert message.startswith("the reader process failed inside: KeyError at test_errors.py:")
