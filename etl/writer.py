@@ -21,7 +21,7 @@ from etl.rejects import RejectsFile
 from etl.report import RunReport, Written
 from etl.session import Session
 
-NAP_SECONDS = 0.004
+NAP_SECONDS = 0.005
 """How long the writer lets results come together where none is there: it deals with them all at once then,
 and the reader is not woken for every slab that is free again. Less than the slabs hold bytes for."""
 
