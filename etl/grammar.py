@@ -12,7 +12,7 @@ import codecs
 import re
 from enum import Enum, auto
 
-from etl.framing import SPACE, Buffer, Container
+from etl.framing import BLANK, SPACE, Buffer, Container
 from etl.strict import NotJson
 
 DEEPEST = 1 << 20
@@ -53,6 +53,10 @@ def _run(item: bytes) -> re.Pattern[bytes]:
 _VALUE, _MEMBER = _values()
 _RUN_OF_VALUES = _run(_VALUE)
 _RUN_OF_MEMBERS = _run(_MEMBER)
+_ARRAYS = re.compile(rb"(?:\[" + SPACE + rb")++")
+_OBJECT = re.compile(rb"\{" + SPACE + _STRING + SPACE + rb":" + SPACE)
+_OBJECTS = re.compile(rb"(?:" + _OBJECT.pattern + rb")++")
+_CLOSERS = re.compile(rb"(?:[\]}]" + SPACE + rb")++")
 _BLANK = re.compile(SPACE)
 _INSIDE = re.compile(_CONTENT)
 _CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
@@ -88,9 +92,9 @@ _EXPECTED = {
     _State.END: "Expecting ',' delimiter",
 }
 
-_AFTER_OPENING = {ord("{"): _State.FIRST_KEY, ord("["): _State.FIRST_VALUE}
 _AFTER_COMMA = {ord("{"): _State.KEY, ord("["): _State.VALUE}
 _CLOSING = {ord("}"): ord("{"), ord("]"): ord("[")}
+_OPENING_OF = bytes.maketrans(b"]}", b"[{")
 _QUOTE, _COMMA, _COLON = b'",:'
 
 
@@ -152,8 +156,7 @@ class Grammar:
                 return
             state, first = self._state, data[position]
             if state is _State.END:
-                self._end_value(first, start + position)
-                position += 1
+                position = self._end_values(data, position, start)
             elif state is _State.COLON:
                 self._expect(first == _COLON, start + position)
                 self._state = _State.VALUE
@@ -166,9 +169,8 @@ class Grammar:
                 position += 1
             elif state in (_State.KEY, _State.FIRST_KEY):
                 self._expect(False, start + position)
-            elif first in _AFTER_OPENING:
-                self._begin(first, start + position)
-                position += 1
+            elif first in _AFTER_COMMA:
+                position = self._begin(data, position, start)
             else:
                 position = self._scalar(data, position, start)
 
@@ -188,11 +190,29 @@ class Grammar:
             self._state = after
         return end
 
-    def _begin(self, bracket: int, offset: int) -> None:
-        if len(self._open) == DEEPEST:
-            raise NotJson(offset, f"more than {DEEPEST:,} brackets are open")
-        self._open.append(bracket)
-        self._state = _AFTER_OPENING[bracket]
+    def _begin(self, data: bytes, position: int, start: int) -> int:
+        """Go into arrays; or into objects, as far as each is the first value in another; or into one."""
+        if found := _ARRAYS.match(data, position):
+            count, state = found[0].count(b"["), _State.FIRST_VALUE
+        elif found := _OBJECTS.match(data, position):
+            count, state = len(_OBJECT.findall(found[0])), _State.VALUE
+        else:
+            count, state = 1, _State.FIRST_KEY
+        if len(self._open) + count > DEEPEST:
+            raise NotJson(start + position, f"more than {DEEPEST:,} brackets are open")
+        self._open += data[position : position + 1] * count
+        self._state = state
+        return found.end() if found else position + 1
+
+    def _end_values(self, data: bytes, position: int, start: int) -> int:
+        """Take what follows a value: a comma, or brackets that close what they should."""
+        found = _CLOSERS.match(data, position)
+        closed = found[0].translate(_OPENING_OF, BLANK) if found else b""
+        if found and self._open.endswith(closed[::-1]):
+            del self._open[-len(closed) :]
+            return found.end()
+        self._end_value(data[position], start + position)
+        return position + 1
 
     def _end_value(self, found: int, offset: int) -> None:
         """Take what follows a value: a comma, or the bracket that closes what it is in."""
@@ -229,8 +249,9 @@ class Grammar:
         elif token in _LITERALS or _WHOLE_NUMBER.fullmatch(token):
             self._state = _State.END
             return end
-        number = _WHOLE_NUMBER.match(token)
-        raise NotJson(start + (number.end() + position if number else position), _EXPECTED[self._state])
+        if number := _WHOLE_NUMBER.match(token):
+            raise NotJson(start + position + number.end(), _EXPECTED[_State.END])
+        raise NotJson(start + position, _EXPECTED[self._state])
 
     def _expect(self, there: bool, offset: int) -> None:
         if not there:

@@ -8,6 +8,7 @@ it is done again as a whole, unless the ledger says that it was committed.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import tempfile
 import time
@@ -86,7 +87,7 @@ class Session:
             self._create_staging()
         if isinstance(self._loader, Copy):
             with _disk_errors_named():
-                self._kept = tempfile.TemporaryFile(prefix="etl-staged-")  # noqa: SIM115
+                self._kept = _unnamed_file()
         return known
 
     def _connect(self, wait: bool) -> None:
@@ -251,6 +252,20 @@ class Session:
         # Plain strings: the parent would import SQLAlchemy to receive its kind.
         columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
         return Written(self._report, columns, [tuple(row) for row in overview])
+
+
+def _unnamed_file() -> IO[bytes]:
+    """Open a file without a name, where temporary files go.
+
+    Left to itself, `tempfile` would try the folders first, with files that have names: one of these stays
+    if the process is killed meanwhile.
+    """
+    given = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    folders = [*filter(None, given), "/tmp", "/var/tmp", os.curdir]
+    for folder in folders[:-1]:
+        with suppress(OSError):
+            return tempfile.TemporaryFile(prefix="etl-staged-", dir=folder)
+    return tempfile.TemporaryFile(prefix="etl-staged-", dir=folders[-1])
 
 
 @contextmanager

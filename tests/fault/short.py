@@ -13,6 +13,7 @@ CASES = {
         "test_the_parent_is_killed_while_a_child_is_at_a_point[writer.merged:1-PostgreSQL]",
         "test_a_worker_is_killed_inside_a_result[PostgreSQL]",
         "test_a_reader_killed_after_the_commit_changes_nothing",
+        "test_no_child_outlives_a_killed_parent_for_another_that_is_stuck[worker 1-PostgreSQL]",
     ),
     "test_postgresql.py": (
         "test_the_connection_is_cut_at_a_point[merged:1-answer]",
@@ -30,10 +31,13 @@ CASES = {
     "test_disk_full.py": (
         "test_no_room_for_the_database[0-limit]",
         "test_no_room_for_the_last_staged_rows[100]",
+        "test_no_room_for_the_file_of_columns[0-limit]",
+        "test_no_room_for_the_shared_memory[SQLite]",
     ),
     "test_http.py": ("test_whatever_a_server_answers[0]",),
     "test_memory.py": (
         "test_a_feed_made_to_fill_the_memory_does_not[string in a record]",
+        "test_a_feed_made_to_fill_the_memory_does_not[mistake in the last byte of a record]",
         "test_a_feed_made_to_fill_the_memory_does_not[depth, not matching]",
         "test_a_feed_made_to_fill_the_memory_does_not[names twice, not matching]",
         "test_a_feed_made_to_fill_the_memory_does_not[string after the records]",

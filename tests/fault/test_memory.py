@@ -113,6 +113,16 @@ ATTACKS = {
     "string in a record": Attack(lambda: _object(OTHER, b'"', _many(b"a"), b'"'), LONG),
     "string of quotes in a record": Attack(lambda: _object(OTHER, b'"', _many(b'\\"'), b'"'), LONG),
     "record of many members": Attack(lambda: _object(OURS[0], b"{", _many(b'"a":1,'), b'"a":1}'), LONG),
+    "record of records": Attack(
+        lambda: _object(OTHER, b"[", _many(b'{"a":[1,{"b":"c"}],"d":null},'), b"0]"), LONG
+    ),
+    "mistake in the last byte of a record": Attack(
+        lambda: _object(OTHER, b"[", _many(b'{"a":"b"},'), b"01]"),
+        refused="not well-formed JSON at byte [0-9,]{11,}: Expecting ',' delimiter",
+    ),
+    "brackets without end": Attack(
+        lambda: _object(OTHER, _many(b"[")), refused="more than 1,048,576 brackets are open"
+    ),
     "number in a record": Attack(lambda: _object(OURS[0], _many(b"7", SIZE // 10)), LONG),
     "number of a record's length": Attack(lambda: _object(OURS[0], b"7" * (RECORD // 2))),
     "blanks in a record": Attack(lambda: _object(OTHER, _many(b" "), b"1"), LONG),

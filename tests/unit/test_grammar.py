@@ -128,3 +128,29 @@ def test_a_wrong_byte_far_behind_is_named() -> None:
 def test_no_more_brackets_may_be_open_than_are_remembered() -> None:
     assert refused_at(b"[" * DEEPEST + b"]" * DEEPEST, [1 << 18]) is None
     assert refused_at(b"[" * (DEEPEST + 1), [1 << 18]) == DEEPEST
+
+
+def nested(chance: random.Random, depth: int) -> bytes:
+    """A value that is nested so deeply, in arrays and objects that often hold little else."""
+    if depth == 0:
+        return chance.choice((b"1", b'"[{"', b"null", b"[]", b"{ }"))
+    inside = nested(chance, depth - 1)
+    others = [chance.choice((b"7", b'["x"]', b"{}")) for _ in range(chance.choice((0, 0, 1, 2)))]
+    items = [*others[:1], inside, *others[1:]]
+    if chance.random() < 0.5:
+        return b"[" + b" , ".join(items) + b"]"
+    return b"{" + b",\n".join(b'"k" :' + item for item in items) + b"}"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_nested_is_judged_as_python_does(seed: int) -> None:
+    chance = random.Random(seed)
+    whole = nested(chance, chance.randrange(1, 60))
+    for sizes in ([1], [7], [len(whole)]):
+        assert_judged_as_strictly(whole, sizes)
+        for _ in range(5):
+            place = chance.randrange(len(whole))
+            damaged = (
+                whole[:place] + chance.choice((b"", b"]", b"}", b"[", b"{", b",")) + whole[place + 1 :]
+            )
+            assert_judged_as_strictly(damaged, sizes)
