@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import until
 
-from .command import Command, sends, state
+from .command import Command, narrow_pipes, sends, state
 from .conftest import MakeCase
 from .ground import KINDS
 from .oracle import WORKERS, Case
@@ -167,6 +167,7 @@ def test_a_worker_is_killed_inside_a_result(case: MakeCase, kind: str) -> None:
         faults = "writer.staged:1:STOP,worker 1.found:1:STOP"
         command = here.start(fault=faults, ETL_CHUNK_BYTES=half)
         command.held("writer", "worker 1")
+        narrow_pipes(command.pids["worker 1"])
         command.send("worker 1", signal.SIGCONT)
         until(lambda: sends(command.pids["worker 1"]))
         killed = command.send("worker 1", signal.SIGKILL)
