@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 
-from hypothesis import given
+import pytest
+import stringzilla
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etl.predicate import RawFilter, literals
+from etl.predicate import FEW, RawFilter, literals
 from tests.documents import Speller
 
 addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
@@ -51,3 +54,32 @@ def test_ten_thousand_values_are_found_like_one() -> None:
     found = RawFilter(wanted)
     assert all(found.candidates(memoryview(f'"{value}"'.encode())) for value in wanted[::997])
     assert found.candidates(memoryview(b'"f09999" "f020000"')) == []
+
+
+def occurrences(text: bytes, sought: list[bytes]) -> list[int]:
+    """The slow twin: where each occurrence of each literal ends."""
+    return sorted(at + len(x) for x in sought for at in range(len(text)) if text.startswith(x, at))
+
+
+@pytest.fixture(params=stringzilla.__capabilities__, scope="module")
+def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each of the instruction sets that the search can use here, by itself."""
+    every = stringzilla.__capabilities__
+    stringzilla.reset_capabilities(["serial", request.param])
+    yield request.param
+    stringzilla.reset_capabilities(every)
+
+
+pieces = [b'"f01"', b'"f01', b'f01"', '"\xe9"'.encode(), '"\xe9\xe9"'.encode(), b"\\u00", b"\\", b" " * 63]
+texts = st.lists(st.one_of(st.sampled_from(pieces), st.binary(max_size=70)), max_size=12).map(b"".join)
+
+
+@given(texts, st.integers(0, 70), st.integers(1, FEW + 3))
+@example(b'"f01"', 0, FEW)
+def test_few_and_many_values_are_found_as_by_a_loop(
+    kernel: str, text: bytes, start: int, number: int
+) -> None:
+    """At every distance from the start of a block, with every instruction set; not what is behind."""
+    wanted = ["f01", *("\xe9" * n for n in range(1, number + 1))]
+    data = memoryview(b"x" * start + text + b'"f01"')[start : start + len(text)]
+    assert RawFilter(wanted).candidates(data) == occurrences(text, literals(wanted))
