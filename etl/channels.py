@@ -7,6 +7,7 @@ closed pipe: whoever waits for a dead worker's results is told so, once all that
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.context import ForkContext
@@ -42,12 +43,17 @@ class Channel(Generic[T]):
         """Send a value; waits if the receiver is far behind."""
         self._sending.send(value)
 
-    def get(self) -> T:
+    def get(self, nap: float = 0.0) -> T:
         """Return the next value, waiting for it.
+
+        Where none is there yet, they are let come together for `nap` seconds: whoever then deals with all
+        of them is woken once, not for each.
 
         Raises:
             Gone: there will be none.
         """
+        if nap and self.empty():
+            time.sleep(nap)
         try:
             value: T = self._receiving.recv()
         except (EOFError, OSError):  # the latter inside a value

@@ -1,7 +1,8 @@
 """One run at a time: a lock that goes with the process that holds it, however that ends.
 
 PostgreSQL keeps it with the session (an advisory lock, section 13.3.5 of its manual). On an SQLite file it
-is a lock of the open file that the kernel keeps, on a byte far behind any that SQLite reads or locks.
+is a lock of the open file that the kernel keeps, on a byte far behind any that SQLite reads or locks; it
+can be had before there is a connection.
 """
 
 from __future__ import annotations
@@ -10,27 +11,87 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
-from etl import ledger
 from etl.errors import DatabaseError, LockHeld
+
+if TYPE_CHECKING:  # they take long to import
+    import sqlalchemy as sa
 
 WAIT_SECONDS = 0.5
 """How often a run that waits for the lock tries again."""
 
 _LOCK_BYTE = 1 << 62
 
+_PLAIN_URL = re.compile(r"sqlite(?:\+pysqlite)?:///(?!:memory:)([^?]+)")
+"""Of an SQLite file, as SQLAlchemy reads it."""
+
 logger = logging.getLogger(__name__)
 
 
+class FileLock:
+    """The lock of an SQLite file.
+
+    What SQLite holds are locks of the process, and it lets go of all of them at once; a lock of the open
+    file is not among them (fcntl(2), "Open file description locks"). Python knows these on Linux only:
+    elsewhere a file beside the database is locked as a whole, and stays there.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open the file; one that is not there comes to be.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.path = path
+        self._command = getattr(fcntl, "F_OFD_SETLK", None)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._file = os.open(path if self._command else f"{path}.lock", flags, 0o666)
+
+    def attempt(self) -> bool:
+        """Take the lock, if it is free; say whether it was."""
+        try:
+            if self._command:
+                whole = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BYTE, 1, 0)
+                fcntl.fcntl(self._file, self._command, whole)
+            else:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # which of the two, systems differ
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the lock; as this ends SQLite's own locks too, SQLite has to be done with the file."""
+        os.close(self._file)
+
+
+def lock_early(url: str) -> FileLock | None:
+    """Take the lock of the database of a URL, where that needs no connection and no waiting."""
+    match = _PLAIN_URL.fullmatch(url)
+    if match is None:
+        return None
+    try:
+        lock = FileLock(match[1])
+    except OSError:  # as SQLite will say
+        return None
+    if lock.attempt():
+        return lock
+    lock.close()
+    return None
+
+
 @contextmanager
-def one_run(connection: sa.Connection, pipeline: str, wait: bool) -> Iterator[None]:
-    """Hold the lock of a pipeline in a database; if another run has it, `wait` for its end.
+def one_run(
+    connection: sa.Connection, pipeline: str, wait: bool, early: FileLock | None = None
+) -> Iterator[None]:
+    """Hold the lock of a pipeline in a database, unless it was taken `early`.
+
+    If another run has it, `wait` for its end.
 
     Raises:
         LockHeld: another run has it.
@@ -41,14 +102,16 @@ def one_run(connection: sa.Connection, pipeline: str, wait: bool) -> Iterator[No
         with _session_lock(connection, pipeline) as attempt:
             _acquire(attempt, connection, pipeline, wait)
             yield
-    elif file in (None, "", ":memory:"):  # nobody else has it
-        yield
+    elif file in (None, "", ":memory:") or (early is not None and early.path == file):
+        yield  # nobody else has it
     else:
-        _acquire(_file_lock(connection.engine, file), connection, pipeline, wait)
+        _acquire(_file_lock(connection.engine, file).attempt, connection, pipeline, wait)
         yield
 
 
 def _acquire(attempt: Callable[[], bool], connection: sa.Connection, pipeline: str, wait: bool) -> None:
+    from etl import ledger
+
     told = False
     while not attempt():
         if not told:
@@ -62,6 +125,8 @@ def _acquire(attempt: Callable[[], bool], connection: sa.Connection, pipeline: s
 
 @contextmanager
 def _session_lock(connection: sa.Connection, pipeline: str) -> Iterator[Callable[[], bool]]:
+    import sqlalchemy as sa
+
     # Two schemas of one database are two databases to whoever uses them.
     name = sa.func.coalesce(sa.func.current_schema(), "") + f".etl.{pipeline}"
     key = sa.func.hashtextextended(name, 0)
@@ -80,27 +145,12 @@ def _session_lock(connection: sa.Connection, pipeline: str) -> Iterator[Callable
             connection.rollback()
 
 
-def _file_lock(engine: sa.Engine, path: str) -> Callable[[], bool]:
-    # What SQLite holds are locks of the process, and it lets go of all of them at once; a lock of the open
-    # file is not among them (fcntl(2), "Open file description locks"). Python knows these on Linux only:
-    # elsewhere a file beside the database is locked as a whole, and stays there.
-    command = getattr(fcntl, "F_OFD_SETLK", None)
+def _file_lock(engine: sa.Engine, path: str) -> FileLock:
+    from sqlalchemy import event
+
     try:
-        file = os.open(path if command else f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = FileLock(path)
     except OSError as error:
         raise DatabaseError(f"database: opening: {path}: {error.strerror}") from None
-    # To close the file, as any other of the same, ends SQLite's own locks: it has to be done with it.
-    sa.event.listen(engine, "engine_disposed", lambda _engine: os.close(file))
-
-    def attempt() -> bool:
-        try:
-            if command:
-                whole = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BYTE, 1, 0)
-                fcntl.fcntl(file, command, whole)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # which of the two, systems differ
-            return False
-        return True
-
-    return attempt
+    event.listen(engine, "engine_disposed", lambda _engine: lock.close())
+    return lock

@@ -34,6 +34,11 @@ class Source:
         """The URI, fit to be shown."""
         return redacted(self.uri)
 
+    @property
+    def is_served(self) -> bool:
+        """Whether there is a web server, which can tell if the feed is still the same."""
+        return self.uri.lower().startswith(("http://", "https://"))
+
     def without_secrets(self, text: str) -> str:
         """Return a text without the token, which the server may have put there."""
         token = self.headers.get("Authorization", "").rpartition(" ")[2]

@@ -16,7 +16,7 @@ import click
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
-from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan
+from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, slabs_for
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
@@ -82,7 +82,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         sources=sources,
         database=options["database"],
         workers=workers,
-        slabs=2 * workers + 6,
+        slabs=slabs_for(workers),
         threads=options["threads"] or min(MOST_THREADS, max(1, _cores() // 2)),
         chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
         record_bytes=record_bytes,

@@ -26,7 +26,7 @@ from etl.columns import csv_of
 from etl.database import errors_named, is_missing, open_engine, writing
 from etl.errors import ConnectionLost, DatabaseError, LockHeld
 from etl.faults import reached
-from etl.lock import one_run
+from etl.lock import FileLock, one_run
 from etl.messages import End, Reject, Rows
 from etl.origin import Version
 from etl.pipeline import Statement, Store, resolve
@@ -46,12 +46,18 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """Stages rows and merges them; a context that ends with its connection."""
+    """Stages rows and merges them; a context that ends with its connection.
 
-    def __init__(self, plan: Plan, report: RunReport, figures: Figures) -> None:
+    `lock` is the run's, if it was taken already.
+    """
+
+    def __init__(
+        self, plan: Plan, report: RunReport, figures: Figures, lock: FileLock | None = None
+    ) -> None:
         self._plan = plan
         self._report = report
         self._figures = figures
+        self._lock = lock
         self._store: Store = resolve(plan.pipeline.store)
         self._stack = ExitStack()
         self._kept: IO[bytes] | None = None
@@ -96,7 +102,7 @@ class Session:
             engine = open_engine("sqlite://")
         self._stack.callback(engine.dispose)
         self._connection = self._stack.enter_context(engine.connect())
-        self._stack.enter_context(one_run(self._connection, self._plan.pipeline.name, wait))
+        self._stack.enter_context(one_run(self._connection, self._plan.pipeline.name, wait, self._lock))
 
     def _begin(self) -> Version | None:
         """Create what is missing, and the run's row, so that even a killed run is on record."""

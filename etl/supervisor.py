@@ -260,10 +260,10 @@ class _Family:
             for child in running:
                 child.terminate()
         limit = time.monotonic() + GRACE_SECONDS
-        while any(child.is_alive() for child in running) and time.monotonic() < limit:
+        while (alive := [child for child in running if child.is_alive()]) and time.monotonic() < limit:
             if len(noted) > 1:
                 break
-            wait([child.sentinel for child in running if child.is_alive()], 0.1)
+            wait([child.sentinel for child in alive], 0.1)
         for child in running:
             if child.is_alive():
                 child.kill()

@@ -7,10 +7,14 @@ import gc
 from etl.channels import Line
 from etl.columns import packer
 from etl.faults import reached
-from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject
+from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject, Task
 from etl.parser import ChunkParser, Parsed
 from etl.plan import Plan
 from etl.slabs import Slabs
+
+NAP_SECONDS = 0.001
+"""How long chunks are let come together: a worker that is faster than the reader is woken for every other
+one then, and hardly later."""
 
 
 def work(plan: Plan, slabs: Slabs, line: Line) -> None:
@@ -18,7 +22,8 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
     gc.disable()  # rows and records refer to nothing that refers to them
     opening: Opening | None = None
     parser: ChunkParser | None = None
-    while (task := line.tasks.get()) is not None:
+    task: Task = None
+    while (task := line.tasks.get(NAP_SECONDS if isinstance(task, Chunk) else 0.0)) is not None:
         if isinstance(task, Opening):
             opening = task
             if parser is None:

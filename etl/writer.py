@@ -3,27 +3,39 @@
 Batches are applied in source order to a staging table; at the end of a feed that was proved complete, one
 transaction merges them, and writes the run's row. Whoever reads the tables sees them as they were or as
 they are now, never between.
+
+The feed is opened only when the run holds the lock, so that it is no older than what earlier runs have
+merged. Where no connection is needed for that, reading goes on while SQLAlchemy is still being imported.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from etl.channels import Channel, Gone, Lines
 from etl.columns import unpacked
 from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
-from etl.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Reject, Rows, Word
+from etl.lock import FileLock, lock_early
+from etl.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Reject, Result, Rows, Word
+from etl.origin import Version
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.rejects import RejectsFile
 from etl.report import RunReport, Written
-from etl.session import Session
 
-NAP_SECONDS = 0.005
-"""How long the writer lets results come together where none is there: it deals with them all at once then,
-and the reader is not woken for every slab that is free again. Less than the slabs hold bytes for."""
+if TYPE_CHECKING:
+    from etl.session import Session
+
+NAP_SECONDS = 0.008
+"""How long results are let come together: the reader is not woken for every slab that is free again. Less
+than the slabs hold bytes for (`etl.plan`)."""
+
+EARLY_ROWS = 10_000
+"""How many rows may wait for the session to be opened."""
 
 
 class _Losses:
@@ -52,6 +64,11 @@ class _Losses:
         return Lost(sequence, tuple(self._deadly))
 
 
+def _import_session() -> None:
+    with suppress(Exception):  # whoever imports it again is told
+        import_module("etl.session")
+
+
 class Writer:
     """Stages and merges the batches of one run."""
 
@@ -64,6 +81,10 @@ class Writer:
         self._rejects: list[Reject] = []
         self._rejects_file: RejectsFile | None = None
         self._full = False
+        self._stack = ExitStack()
+        self._lock: FileLock | None = None
+        self._importing: Thread | None = None
+        self._session: Session | None = None
 
     def run(self, lines: Lines, words: Channel[Word]) -> Written:
         """Apply what the workers send until the feed is complete, then merge and commit.
@@ -73,19 +94,62 @@ class Writer:
             DataError: the feed is malformed, or too much of it was rejected.
             LockHeld: another run is at work.
         """
-        with ExitStack() as stack:
-            self._session = stack.enter_context(Session(self._plan, self._report, self._figures))
-            words.put(Ready(self._session.open()))
+        with self._stack as stack:
+            words.put(Ready(self._begin()))
             if self._plan.rejects_file is not None:
                 self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
             end = self._receive(lines, words)
+            session = self._opened()
             if not end.modified:  # and what an earlier run has rejected stays in the file
-                return self._session.skip()
+                return session.skip()
             if self._rejects_file is not None:
                 self._rejects_file.complete()
             if self._waiting:
                 self._stage()
-            return self._session.commit(end, self._rejects)
+            return session.commit(end, self._rejects)
+
+    # The session -----------------------------------------------------------------------------------
+
+    def _begin(self) -> Version | None:
+        """Take the run's lock, and open the session now or later; return what is known of the feed."""
+        if not (self._plan.may_skip or self._plan.dry_run):
+            self._lock = lock_early(self._plan.database)
+        if self._lock is None:
+            return self._open()
+        self._stack.callback(self._lock.close)
+        self._importing = Thread(target=_import_session, daemon=True)
+        self._importing.start()
+        return None
+
+    def _open_unless(self, results: Channel[Result]) -> None:
+        """Open the session if it can be, or when it can be; in the latter case rather look at results."""
+        while self._importing is not None and self._importing.is_alive():
+            if not results.empty():
+                return
+            self._importing.join(NAP_SECONDS)
+        self._open()
+
+    def _open(self) -> Version | None:
+        if self._importing is not None:
+            self._importing.join()
+        from etl.session import Session
+
+        session = Session(self._plan, self._report, self._figures, self._lock)
+        self._session = self._stack.enter_context(session)
+        return self._session.open()
+
+    def _opened(self) -> Session:
+        """Return the session; open it, if that was not done yet."""
+        if self._session is None:
+            self._open()
+        assert self._session is not None
+        return self._session
+
+    def _batch_rows(self) -> int:
+        """Return how many rows are staged at a time."""
+        if self._session is None:
+            return self._plan.batch_rows or EARLY_ROWS
+        return self._session.batch_rows
 
     # Batches ---------------------------------------------------------------------------------------
 
@@ -96,10 +160,10 @@ class Writer:
         losses = _Losses()
         while True:
             results = lines[sequence].results
-            if results.empty():
-                time.sleep(NAP_SECONDS)
+            if self._session is None:
+                self._open_unless(results)
             try:
-                result = results.get()
+                result = results.get(NAP_SECONDS)
             except Gone:
                 if not lines.replace(sequence):
                     raise ProcessDied("too many worker processes died") from None
@@ -138,7 +202,7 @@ class Writer:
         if matched:
             self._waiting += parts
             self._waiting_rows += matched
-        if self._waiting_rows >= self._session.batch_rows:
+        if self._waiting_rows >= self._batch_rows():
             self._stage()
         self._figures.records = self._report.records
         self._figures.matched = self._report.matched
@@ -160,5 +224,5 @@ class Writer:
         return self._plan.shown_sources[batch.source]
 
     def _stage(self) -> None:
-        self._session.stage(self._waiting)
+        self._opened().stage(self._waiting)
         self._waiting, self._waiting_rows = [], 0
