@@ -90,8 +90,8 @@ class Line:
 class Lines:
     """The lines of all workers, and spare ones for those that take over from a dead worker.
 
-    Chunk number n belongs to turn n modulo the number of workers. A turn begins on the line of its number;
-    when its worker has died it goes on on the next spare one, at the reader's as at the writer's.
+    A worker's turn begins on the line of its number; when it has died it goes on on the next spare one, at
+    the reader's as at the writer's.
     """
 
     def __init__(self, lines: Sequence[Line], turns: int) -> None:
@@ -101,12 +101,12 @@ class Lines:
     def __len__(self) -> int:
         return len(self._turns)
 
-    def __getitem__(self, sequence: int) -> Line:
-        return self._turns[sequence % len(self._turns)]
+    def __getitem__(self, turn: int) -> Line:
+        return self._turns[turn]
 
-    def replace(self, sequence: int) -> bool:
-        """Go on on a spare line with the turn of a chunk; say whether there was one left."""
+    def replace(self, turn: int) -> bool:
+        """Go on on a spare line; say whether there was one left."""
         if not self._spare:
             return False
-        self._turns[sequence % len(self._turns)] = self._spare.pop(0)
+        self._turns[turn] = self._spare.pop(0)
         return True

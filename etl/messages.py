@@ -3,9 +3,9 @@
     reader --Opening, Chunk, Oversize, End--> worker --Attempt, Batch, End--> writer
            <------------------------ Ready, Credit, Lost, Done ------------------------
 
-Chunk number n goes to worker n modulo the number of workers, and the writer reads the workers in the
-same turn, so results arrive in source order and no queue ever has two senders or two receivers
-(`etl.channels`).
+The reader hands a chunk to the first worker that has room for it, and says with each chunk who will have
+the next one, so that the writer knows whose result that is: results are read in source order, and no queue
+ever has two senders or two receivers (`etl.channels`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Chunk(NamedTuple):
     """Where the chunk starts in the decoded document, in bytes."""
     exact: bool
     """Cut by following every bracket, not by a signature: if it does not parse, the feed is bad."""
+    following: int = 0
+    """Which worker has the next chunk, or the end."""
     deadly: tuple[int, ...] | None = None
     """Set where the chunk has killed its worker twice: it is to be taken apart, record by record, and
     those of these numbers are to be left alone."""
@@ -50,6 +52,8 @@ class Oversize(NamedTuple):
     offset: int
     size: int
     """The record's whole length, in bytes."""
+    following: int = 0
+    """As in `Chunk`."""
 
 
 class End(NamedTuple):
@@ -101,6 +105,8 @@ class Batch(NamedTuple):
     source: int
     slab: int
     exact: bool
+    following: int
+    """As in `Chunk`."""
     records: int
     matched: int
     parts: list[Rows]
@@ -129,7 +135,10 @@ class Credit(NamedTuple):
 class Lost(NamedTuple):
     """The worker that had a chunk has died: it and those after it go to another one."""
 
+    turn: int
+    """Whose: it, or whoever took over from it."""
     sequence: int
+    """The chunk that it had at hand, or would have had next."""
     deadly: tuple[int, ...] | None
     """As in `Chunk`."""
 

@@ -68,7 +68,7 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         *pipeline.options,
         click.option(
             "--workers", type=click.IntRange(1, 64),
-            help="Worker processes.  [default: one a core, less one where the feed is compressed]",
+            help="Worker processes.  [default: one a core]",
         ),
         click.option(
             "--threads", type=click.IntRange(1, 64),

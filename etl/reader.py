@@ -45,10 +45,15 @@ if TYPE_CHECKING:
     from etl.grammar import Grammar
 
 
+CROWDED_CHUNKS = 32
+"""For how many chunks all workers have their share, after the reader had to wait for a free slab."""
+
+
 class _Sent(NamedTuple):
     """A chunk that the writer has not dealt with yet."""
 
     task: Chunk | Oversize
+    turn: int
     consumed: int
     """The chunk and the separator after it, in bytes."""
     after_separator: bool
@@ -82,6 +87,12 @@ class Reader:
         self._sent: deque[_Sent] = deque()
         self._refused: list[_Sent] = []
         self._sequence = 0
+        self._turn = 0
+        """Who has the next chunk, or the end."""
+        self._loads = [0] * len(lines)
+        """How many chunks each worker has that the writer has not dealt with."""
+        self._crowded = 0
+        """Up to which chunk all workers have their share."""
         self._base = 0
         """The decoded length of the feeds before this one."""
         self._read_before = 0
@@ -129,11 +140,11 @@ class Reader:
         """Tell the workers and the writer that everything was sent, or (not `modified`) need not be."""
         reached("end")
         end = End(self._sequence, self._read_before, self._base, self._stop, version, modified)
-        self._lines[end.sequence].tasks.put(end)
+        self._lines[self._turn].tasks.put(end)
         while not isinstance(word := self._words.get(), Done):
             assert isinstance(word, Lost)
-            self._lines.replace(word.sequence)
-            self._lines[end.sequence].tasks.put(end)
+            self._lines.replace(word.turn)
+            self._lines[word.turn].tasks.put(end)
         reached("done")
         for turn in range(len(self._lines)):
             self._lines[turn].tasks.put(None)
@@ -271,12 +282,24 @@ class Reader:
         self._after_separator = separator > 0
 
     def _dispatch(self, task: Chunk | Oversize, consumed: int) -> None:
-        self._lines[task.sequence].tasks.put(task)
-        self._sent.append(_Sent(task, consumed, self._after_separator))
+        turn = self._turn
+        self._loads[turn] += 1
+        self._turn = self._next_turn()
+        task = task._replace(following=self._turn)
+        self._lines[turn].tasks.put(task)
+        self._sent.append(_Sent(task, turn, consumed, self._after_separator))
         self._sequence += 1
         self._offset += consumed
         self._show(0)
         reached("sent")
+
+    def _next_turn(self) -> int:
+        """Return who shall have the next chunk: the first worker as long as it keeps up, else the idlest.
+
+        With a compressed feed of which little is wanted one is enough, and others would only take cores
+        from the reader.
+        """
+        return 0 if self._sequence > self._crowded else self._loads.index(min(self._loads))
 
     # Bytes -----------------------------------------------------------------------------------------
 
@@ -322,6 +345,8 @@ class Reader:
 
     def _acquire(self) -> int:
         """Return a free slab, waiting for the writer if there is none."""
+        if not self._free:
+            self._crowded = self._sequence + CROWDED_CHUNKS
         while not self._refused and not (self._free and self._words.empty()):
             self._heed(self._words.get())
         if self._refused:
@@ -340,6 +365,7 @@ class Reader:
             return
         assert isinstance(word, Credit)
         sent = self._sent.popleft()
+        self._loads[sent.turn] -= 1
         self._stop = self._stop or word.stop
         if word.applied:
             self._free.append(sent.task.slab)
@@ -348,11 +374,11 @@ class Reader:
 
     def _send_again(self, lost: Lost) -> None:
         """Give what a dead worker had, and has not dealt with, to the one that takes its turn."""
-        self._lines.replace(lost.sequence)
-        tasks = self._lines[lost.sequence].tasks
+        self._lines.replace(lost.turn)
+        tasks = self._lines[lost.turn].tasks
         tasks.put(self._opening)
-        for task, *_ in self._sent:
-            if self._lines[task.sequence].tasks is tasks:
+        for task, turn, *_ in self._sent:
+            if turn == lost.turn:
                 if isinstance(task, Chunk) and task.sequence == lost.sequence:
                     tasks.put(task._replace(deadly=lost.deadly))
                 else:

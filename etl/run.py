@@ -21,7 +21,6 @@ from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
 from etl.show import table
-from etl.source import is_plain_file
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +73,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
-    dense = selection.wanted is None
-    workers = options["workers"] or _workers(sources, dense)
+    workers = options["workers"] or _cores()
     return Plan(
         pipeline=pipeline,
         selection=selection,
@@ -103,11 +101,6 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
 def _source(pipeline: Pipeline, uri: str, options: Mapping[str, Any]) -> Source:
     named = pipeline.named_sources.get(uri)
     return Source(uri) if named is None else named(options)
-
-
-def _workers(sources: tuple[Source, ...], dense: bool) -> int:
-    """Return one worker a core, less one where decompression, not decoding, is most of the work."""
-    return _cores() if dense or all(map(is_plain_file, sources)) else max(1, _cores() - 1)
 
 
 def _cores() -> int:

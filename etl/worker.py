@@ -26,17 +26,17 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
     while (task := line.tasks.get(NAP_SECONDS if isinstance(task, Chunk) else 0.0)) is not None:
         if isinstance(task, Opening):
             opening = task
-            if parser is None:
-                parser = ChunkParser(
-                    plan.pipeline, plan.selection, task.layout, task.base,
-                    salvage=plan.on_error == "salvage", refuse_nul=plan.refuses_nul,
-                    pack=packer(plan),
-                )  # fmt: skip
-            else:
+            if parser is not None:
                 parser.open(task.layout, task.base)
         elif isinstance(task, End):
             line.results.put(task)
-        elif opening is not None and parser is not None:
+        elif opening is not None:
+            if parser is None:  # many a worker has no chunk to look at
+                parser = ChunkParser(
+                    plan.pipeline, plan.selection, opening.layout, opening.base,
+                    salvage=plan.on_error == "salvage", refuse_nul=plan.refuses_nul,
+                    pack=packer(plan),
+                )  # fmt: skip
             reached("received")
             exact = isinstance(task, Oversize) or task.exact
             found = _look_at(task, slabs, parser, line)
@@ -47,6 +47,7 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
                     source=opening.source,
                     slab=task.slab,
                     exact=exact,
+                    following=task.following,
                     records=found.records,
                     matched=found.matched,
                     parts=[*found.packed, found.rows] if found.rows else found.packed,

@@ -47,7 +47,7 @@ class _Losses:
         self.attempted: int | None = None
         """The record that a worker turned to last, where the chunk is being taken apart."""
 
-    def note(self, sequence: int) -> Lost:
+    def note(self, turn: int, sequence: int) -> Lost:
         """Return what the reader has to do about a chunk whose worker has died.
 
         Once may be an accident, and it is tried again. The second time it is taken apart, and from then on
@@ -57,11 +57,11 @@ class _Losses:
         if self._times[sequence] == 1:
             self._deadly = []
             self.attempted = None
-            return Lost(sequence, None)
+            return Lost(turn, sequence, None)
         if self.attempted is not None:
             self._deadly.append(self.attempted)
             self.attempted = None
-        return Lost(sequence, tuple(self._deadly))
+        return Lost(turn, sequence, tuple(self._deadly))
 
 
 def _import_session() -> None:
@@ -97,6 +97,7 @@ class Writer:
         with self._stack as stack:
             words.put(Ready(self._begin()))
             if self._plan.rejects_file is not None:
+                self._opened()  # if the file cannot be written, the run's row says so
                 self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
             end = self._receive(lines, words)
             session = self._opened()
@@ -154,28 +155,28 @@ class Writer:
     # Batches ---------------------------------------------------------------------------------------
 
     def _receive(self, lines: Lines, words: Channel[Word]) -> End:
-        """Take every worker's results in turn; answer each with a credit."""
-        sequence = 0
+        """Take the results in source order; answer each with a credit."""
+        turn = sequence = 0
         refusing = False
         losses = _Losses()
         while True:
-            results = lines[sequence].results
+            results = lines[turn].results
             if self._session is None:
                 self._open_unless(results)
             try:
                 result = results.get(NAP_SECONDS)
             except Gone:
-                if not lines.replace(sequence):
+                if not lines.replace(turn):
                     raise ProcessDied("too many worker processes died") from None
-                words.put(losses.note(sequence))
+                words.put(losses.note(turn, sequence))
                 continue
             if isinstance(result, Attempt):
                 losses.attempted = result.number
                 continue
-            sequence += 1
             if isinstance(result, End):
                 words.put(Done())
                 return result
+            turn, sequence = result.following, sequence + 1
             # After a chunk that was cut wrong, nothing counts until the reader has cut it exactly.
             refusing = not result.exact and (refusing or result.malformed is not None)
             if not refusing and not self._full:

@@ -117,7 +117,7 @@ class _Crew:
         self.found = Found()
         self.workers = [_Worker(slabs, settings, number, self.found) for number in range(settings.workers)]
         self._words: deque[Word] = deque()
-        self._sequence = 0
+        self._turn = 0
         self._refusing = False
         self.ended = False
 
@@ -134,7 +134,7 @@ class _Crew:
 
     def _step(self) -> bool:
         """Let one of those who have something to do go on; say whether there was any."""
-        turn = self.workers[self._sequence % len(self.workers)]
+        turn = self.workers[self._turn]
         steps = [worker.step for worker in self.workers if worker.waiting]
         if turn.results:
             steps.append(lambda: self._write(turn))
@@ -145,12 +145,12 @@ class _Crew:
     def _write(self, worker: _Worker) -> None:
         """Do as `etl.writer.Writer` does."""
         result = worker.results.popleft()
-        self._sequence += 1
         if isinstance(result, End):
             self.ended = True
             self._words.append(Done())
             return
         task, parsed = result
+        self._turn = task.following
         exact = isinstance(task, Oversize) or task.exact
         self._refusing = not exact and (self._refusing or parsed.malformed is not None)
         if not self._refusing:

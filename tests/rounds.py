@@ -58,6 +58,7 @@ def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Bat
         if record["Proposal"]["Client"] in (plan.selection.wanted or ())
     ]
     return Batch(
-        sequence=position // 3, source=0, slab=0, exact=True, records=len(records), matched=len(rows),
+        sequence=position // 3, source=0, slab=0, exact=True, following=0,
+        records=len(records), matched=len(rows),
         parts=[csv_of(rows) if rows and plan.copies else rows], rejects=[], malformed=None,
     )  # fmt: skip
