@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,12 +31,12 @@ def packer(plan: Plan) -> Callable[[list[tuple[Any, ...]]], Rows] | None:
     return msgspec.msgpack.encode
 
 
-_decode = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
-
-
-def unpacked(rows: Rows) -> list[tuple[Any, ...]]:
-    """Return rows that go in one by one."""
-    return _decode(rows) if isinstance(rows, bytes) else rows
+def unpacker(width: int) -> Callable[[Rows], list[tuple[Any, ...]]]:
+    """Return what makes rows of so many columns again of those that go in one by one."""
+    # Of a length that is known, they are decoded in two thirds of the time.
+    row = types.GenericAlias(tuple, (Any,) * width)
+    decode = msgspec.msgpack.Decoder(types.GenericAlias(list, (row,))).decode
+    return lambda rows: decode(rows) if isinstance(rows, bytes) else rows
 
 
 def csv_of(rows: Sequence[tuple[Any, ...]]) -> bytes:

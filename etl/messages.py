@@ -3,7 +3,7 @@
     reader --Opening, Chunk, Oversize, End--> worker --Attempt, Batch, End--> writer
            <------------------------ Ready, Credit, Lost, Done ------------------------
 
-The reader hands a chunk to the first worker that has room for it, and says with each chunk who will have
+The reader hands chunks to the first worker as long as that keeps up, and says with each chunk who will have
 the next one, so that the writer knows whose result that is: results are read in source order, and no queue
 ever has two senders or two receivers (`etl.channels`).
 """

@@ -1,12 +1,15 @@
 """From the bytes of a chunk to rows and rejects, every byte of it checked.
 
-Where most records are wanted, the chunk is decoded as a whole, typed; the SIMD parser says whether it is
-well-formed and how many records it holds, and no two with the same key may have become one.
-
-Where few are, the fast way cuts the chunk at the records that hold a candidate. Each of those is decoded,
-typed; each gap between them is put between the container's brackets and must be a well-formed document by
-a SIMD parser, which also counts its records. Since every piece parses, every cut was right
+Where few records are wanted, the fast way cuts the chunk at those that hold a candidate. Each of them is
+decoded, typed; each gap between them is put between the container's brackets and must be a well-formed
+document by a SIMD parser, which also counts its records. Since every piece parses, every cut was right
 (`etl.framing`), so nothing is looked at twice.
+
+Where more are, all records are told apart by the typed decoder, which leaves them as they are; those that
+hold a candidate are decoded together. Where each begins follows from how long the others are, if nothing
+but separators stands between them.
+
+Where all are, the chunk is decoded as a whole, typed. No two records with the same key may have become one.
 
 Whatever does not fit (a gap that the SIMD parser refuses, such as an integer over 64 bits; a record that
 begins with an unknown member) sends the chunk the exact way: the scanner splits it, each record is
@@ -18,13 +21,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate, repeat
+from operator import add
 from typing import Any
 
 import msgspec
 import simdjson
+from stringzilla import count as occurrences
+from stringzilla import find
 
 from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner, last_boundary
 from etl.messages import RAW_BYTES, Malformed, Reject, Rows
@@ -32,9 +40,9 @@ from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter, member, undecoded_member
 from etl.strict import NotJson, refuse_member, strictly
 
-DENSE_BYTES = 4000
-"""With less than so many bytes for each candidate, a chunk is sooner decoded as a whole: about an
-eighth of records of 500 bytes, by measurement."""
+DENSE_BYTES = 7000
+"""With less than so many bytes for each candidate, all records of a chunk are sooner told apart: about a
+fourteenth of records of 500 bytes, by measurement."""
 
 PIECE_BYTES = 1 << 18
 """How much of a chunk is looked at at a time: what the parsers make of it stays in the core's cache."""
@@ -111,9 +119,14 @@ class ChunkParser:
         self._decode = self._decoder.decode
         self._decode_object = msgspec.json.Decoder(dict[str, pipeline.record]).decode  # type: ignore[name-defined]
         self._decode_array = msgspec.json.Decoder(list[pipeline.record]).decode  # type: ignore[name-defined]
+        names = [field.encode_name for field in msgspec.structs.fields(pipeline.record) if field.required]
+        self._name = RawFilter(names[:1]) if names else None
         self._tested = member(pipeline.record, pipeline.match)
         self._simd = simdjson.Parser()
         self._lines = msgspec.json.Decoder(_Anything)
+        self._raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+        self._raw_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+        self._raw_lines = msgspec.json.Decoder(msgspec.Raw).decode_lines
         self._work = bytearray()
 
     def open(self, layout: Layout, base: int) -> None:
@@ -121,7 +134,11 @@ class ChunkParser:
         self._layout = layout
         self._base = base
         self._keyed = layout.container is Container.OBJECT
+        self._lined = layout.container is Container.LINES
+        self._opening, self._closing = layout.opening, layout.closing
         self._signature = layout.boundary()
+        self._compact = True
+        """There may be nothing between the records, and around their keys, that need not be there."""
 
     def parse(self, chunk: Buffer, offset: int, exact: bool = True) -> Parsed:
         """Return what `chunk`, which stands at `offset` in the document, holds.
@@ -159,12 +176,13 @@ class ChunkParser:
         work = memoryview(self._work)[: end + 1]  # with a byte to spare on each side, for brackets
         work[1:end] = piece
         candidates = self._filter.candidates(work[1:end]) if self._filter is not None else None
-        if candidates is None or len(candidates) * self._dense_bytes > len(piece):
-            try:
+        if candidates is None:
+            return self._whole(work, offset, parsed)
+        if len(candidates) * self._dense_bytes > len(piece):
+            with suppress(_Irregular):
+                return self._picked(work, candidates, offset, parsed)
+            with suppress(_Irregular):
                 return self._whole(work, offset, parsed)
-            except _Irregular:
-                if candidates is None:
-                    raise
         self._fast(work, candidates, offset, parsed)
 
     def parse_apart(
@@ -177,14 +195,14 @@ class ChunkParser:
 
     def _whole(self, work: memoryview, offset: int, parsed: Parsed) -> None:
         """Decode all records of `work[1:-1]` at once; of a row's position only the order is right."""
-        if self._refuse_nul and b"\\u0000" in bytes(work):
-            raise _Irregular
-        count = self._count(work, 1, len(work) - 1)
+        self._refuse_any_nul(work)
         try:
+            _check_encoding(bytes(work[1:-1]))
             found = self._decode_whole(work)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
-        if len(found) != count:  # a key twice
+        count = len(found)
+        if not self._is_all(count, work):
             raise _Irregular
         items: Iterable[tuple[int, tuple[str | None, Any]]] = enumerate(found, self._base + offset)
         if (wanted := self._wanted) is not None:
@@ -199,14 +217,82 @@ class ChunkParser:
         parsed.rows += rows
 
     def _decode_whole(self, work: memoryview) -> Collection[tuple[str | None, Any]]:
-        """Return the keys and records of a chunk between its brackets."""
-        container = self._layout.container
-        if container is Container.OBJECT:
-            items: Collection[tuple[str | None, Any]] = self._decode_object(work).items()
+        """Return the keys and records of `work[1:-1]`."""
+        if self._lined:
+            return [(None, record) for record in self._decoder.decode_lines(bytes(work[1:-1]))]
+        document = self._bracketed(work, 1, len(work) - 1)
+        if self._keyed:
+            items: Collection[tuple[str | None, Any]] = self._decode_object(document).items()
             return items
-        if container is Container.ARRAY:
-            return [(None, record) for record in self._decode_array(work)]
-        return [(None, record) for record in self._decoder.decode_lines(bytes(work[1:-1]))]
+        return [(None, record) for record in self._decode_array(document)]
+
+    def _is_all(self, count: int, work: memoryview) -> bool:
+        """Say whether so many records are all that `work[1:-1]` holds: none gave way to another of its key.
+
+        Each has every member that must be there, so there are no more of them than of such a member's name.
+        """
+        if count and self._keyed and self._name is not None and self._name.most(work) == count:
+            return True
+        return self._count(work, 1, len(work) - 1) == count
+
+    # Those that hold a candidate ---------------------------------------------------------------------
+
+    def _picked(self, work: memoryview, candidates: list[int], offset: int, parsed: Parsed) -> None:
+        """Tell all records of `work[1:-1]` apart, and decode those that hold a candidate."""
+        if not self._compact:
+            raise _Irregular
+        self._refuse_any_nul(work)
+        try:
+            _check_encoding(bytes(work[1:-1]))
+            keys, raws = self._told_apart(work)
+            ends = self._ends(keys, raws)
+            # Blanks, escapes in a key, or a record that gave way to another one with the same key, would
+            # all make it longer.
+            if not ends or ends[-1] - 1 != len(work) - 2:
+                self._compact = False
+                raise _Irregular
+            numbers = dict.fromkeys(bisect_left(ends, candidate) for candidate in candidates)
+            records = self._decode_array(b"[" + b",".join([raws[number] for number in numbers]) + b"]")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _Irregular from None
+        wanted, tested, row, selection = self._wanted, self._tested, self._pipeline.row, self._selection
+        assert wanted is not None
+        base = self._base + offset
+        try:
+            rows = [
+                (base + (ends[number - 1] if number else 0), *row(keys[number], record, selection))
+                for number, record in zip(numbers, records, strict=True)
+                if tested(record) in wanted
+            ]
+        except ValueError:  # a reject
+            raise _Irregular from None
+        parsed.records += len(raws)
+        parsed.rows += rows
+
+    def _told_apart(self, work: memoryview) -> tuple[Sequence[str | None], list[msgspec.Raw]]:
+        """Return the keys and the bytes of all records."""
+        if self._keyed:
+            found = self._raw_object(self._bracketed(work, 1, len(work) - 1))
+            return list(found), list(found.values())
+        if self._lined:
+            raws = self._raw_lines(bytes(work[1:-1]))
+            # A newline is a blank like others to it, inside a value and between two of them.
+            if not occurrences(work, b"}\n{") == occurrences(work, b"\n") == len(raws) - 1:
+                raise _Irregular
+        else:
+            raws = self._raw_array(self._bracketed(work, 1, len(work) - 1))
+        return [None] * len(raws), raws
+
+    def _ends(self, keys: Sequence[str | None], raws: list[msgspec.Raw]) -> list[int]:
+        """Return where each record and its separator would end, if there was nothing else between them."""
+        lengths = map(add, map(len, raws), repeat(4 if self._keyed else 1))  # `"":,` or a separator
+        if self._keyed:
+            lengths = map(add, lengths, map(len, keys))  # type: ignore[arg-type]
+        return list(accumulate(lengths))
+
+    def _refuse_any_nul(self, work: memoryview) -> None:
+        if self._refuse_nul and find(work, b"\\u0000") >= 0:  # it may be in a text that matters
+            raise _Irregular
 
     # By candidates ---------------------------------------------------------------------------------
 
@@ -233,17 +319,21 @@ class ChunkParser:
 
     def _count(self, work: memoryview, start: int, stop: int) -> int:
         """Check that `work[start:stop]` is a sequence of records, and count them."""
-        if self._layout.container is Container.LINES:
+        if self._lined:
             return self._count_lines(work, start, stop)
-        work[start - 1 : start] = self._layout.opening
-        work[stop : stop + 1] = self._layout.closing
         try:
-            count = len(self._simd.parse(work[start - 1 : stop + 1]))  # type: ignore[arg-type]
+            count = len(self._simd.parse(self._bracketed(work, start, stop)))  # type: ignore[arg-type]
         except (ValueError, RuntimeError):  # malformed, or beyond what the parser can represent
             raise _Irregular from None
         if count == 0:
             raise _Irregular  # nothing between two separators
         return count
+
+    def _bracketed(self, work: memoryview, start: int, stop: int) -> memoryview:
+        """Return `work[start:stop]` between the container's brackets, which take the places beside it."""
+        work[start - 1 : start] = self._opening
+        work[stop : stop + 1] = self._closing
+        return work[start - 1 : stop + 1]
 
     def _count_lines(self, work: memoryview, start: int, stop: int) -> int:
         lines = bytes(work[start:stop])

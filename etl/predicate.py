@@ -23,7 +23,7 @@ from typing import Any
 
 import hyperscan
 import msgspec
-from stringzilla import find
+from stringzilla import count, find
 
 FEW = 8
 """So many literals are sooner sought in turn than all at once: with AVX2, some 6; with AVX-512, some 16;
@@ -76,12 +76,27 @@ class RawFilter:
             self._database.scan(data, match_event_handler=self._note)  # type: ignore[type-var]
         return self._ends
 
+    def most(self, data: memoryview) -> int:
+        """Return how often wanted values stand there at most."""
+        self._data, self._ends = data, []
+        self._seek_escapes(data)
+        literally: int = sum(count(data, literal, allowoverlap=True) for literal in self._literals[:-1])
+        return literally + len(self._ends)
+
     def _seek(self, data: memoryview) -> None:
-        for number, literal in enumerate(self._literals):
+        for literal in self._literals[:-1]:
             at = find(data, literal)
             while at >= 0:
-                self._note(number, at, at + len(literal), 0, None)
+                self._ends.append(at + len(literal))
                 at = find(data, literal, at + 1)
+        self._seek_escapes(data)
+
+    def _seek_escapes(self, data: memoryview) -> None:
+        escape = self._literals[-1]
+        at = find(data, escape)
+        while at >= 0:
+            self._note(self._escape, at, at + len(escape), 0, None)
+            at = find(data, escape, at + 1)
 
     def _note(self, number: int, _start: int, end: int, _flags: int, _context: object) -> None:
         if number == self._escape and self._codes is not None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 CROWDED_CHUNKS = 32
-"""For how many chunks all workers have their share, after the reader had to wait for a free slab."""
+"""For how many chunks all workers take turns, after the reader had to wait for a free slab."""
 
 
 class _Sent(NamedTuple):
@@ -89,10 +89,8 @@ class Reader:
         self._sequence = 0
         self._turn = 0
         """Who has the next chunk, or the end."""
-        self._loads = [0] * len(lines)
-        """How many chunks each worker has that the writer has not dealt with."""
         self._crowded = 0
-        """Up to which chunk all workers have their share."""
+        """Up to which chunk all workers take turns."""
         self._base = 0
         """The decoded length of the feeds before this one."""
         self._read_before = 0
@@ -283,7 +281,6 @@ class Reader:
 
     def _dispatch(self, task: Chunk | Oversize, consumed: int) -> None:
         turn = self._turn
-        self._loads[turn] += 1
         self._turn = self._next_turn()
         task = task._replace(following=self._turn)
         self._lines[turn].tasks.put(task)
@@ -294,12 +291,12 @@ class Reader:
         reached("sent")
 
     def _next_turn(self) -> int:
-        """Return who shall have the next chunk: the first worker as long as it keeps up, else the idlest.
+        """Return who shall have the next chunk: the first worker as long as it keeps up, else all in turn.
 
         With a compressed feed of which little is wanted one is enough, and others would only take cores
         from the reader.
         """
-        return 0 if self._sequence > self._crowded else self._loads.index(min(self._loads))
+        return 0 if self._sequence > self._crowded else (self._turn + 1) % len(self._lines)
 
     # Bytes -----------------------------------------------------------------------------------------
 
@@ -365,7 +362,6 @@ class Reader:
             return
         assert isinstance(word, Credit)
         sent = self._sent.popleft()
-        self._loads[sent.turn] -= 1
         self._stop = self._stop or word.stop
         if word.applied:
             self._free.append(sent.task.slab)

@@ -17,7 +17,6 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from etl.channels import Channel, Gone, Lines
-from etl.columns import unpacked
 from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
 from etl.lock import FileLock, lock_early
 from etl.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Reject, Result, Rows, Word
@@ -34,8 +33,11 @@ NAP_SECONDS = 0.008
 """How long results are let come together: the reader is not woken for every slab that is free again. Less
 than the slabs hold bytes for (`etl.plan`)."""
 
-EARLY_ROWS = 10_000
-"""How many rows may wait for the session to be opened."""
+FEW_ROWS = 100
+"""Of more rows in a chunk, few results are enough to fill a worker's pipe: they are not let wait."""
+
+EARLY_ROWS = 40_000
+"""How many rows may wait for the session to be opened: some 10 MB."""
 
 
 class _Losses:
@@ -157,6 +159,7 @@ class Writer:
     def _receive(self, lines: Lines, words: Channel[Word]) -> End:
         """Take the results in source order; answer each with a credit."""
         turn = sequence = 0
+        nap = 0.0
         refusing = False
         losses = _Losses()
         while True:
@@ -164,7 +167,7 @@ class Writer:
             if self._session is None:
                 self._open_unless(results)
             try:
-                result = results.get(NAP_SECONDS)
+                result = results.get(nap)
             except Gone:
                 if not lines.replace(turn):
                     raise ProcessDied("too many worker processes died") from None
@@ -177,6 +180,7 @@ class Writer:
                 words.put(Done())
                 return result
             turn, sequence = result.following, sequence + 1
+            nap = NAP_SECONDS if result.matched <= FEW_ROWS else 0.0
             # After a chunk that was cut wrong, nothing counts until the reader has cut it exactly.
             refusing = not result.exact and (refusing or result.malformed is not None)
             if not refusing and not self._full:
@@ -193,7 +197,7 @@ class Writer:
         limit = self._plan.limit
         if limit is not None and self._report.matched + matched >= limit:
             matched = limit - self._report.matched
-            rows = [row for part in parts for row in unpacked(part)]
+            rows = [row for part in parts if isinstance(part, list) for row in part]  # none is packed then
             parts = [rows[:matched]]
             self._full = True
         self._report.records += batch.records

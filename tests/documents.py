@@ -123,6 +123,11 @@ class Speller:
         self._newlines = False
         return self
 
+    def plain(self) -> Speller:
+        """Leave out what needs not be there."""
+        self._space = self._escape = 0.0
+        return self
+
     def space(self) -> str:
         """Return white space, perhaps none."""
         if self._rng.random() >= self._space:
