@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 
 from bench.measure import CommandFailed, Sample, in_turn, spread
-from bench.report import cores, machine, number
+from bench.report import machine, number
 from bench.workbench import RARE, Workbench, compressed, others
+from etl.plan import cores
 
 RECORDED = Path(__file__).with_name("recorded.json")
 

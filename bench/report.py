@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Spread
+from etl.plan import cores
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,6 @@ def machine() -> dict[str, str]:
         "zstd": _zstd_version(),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

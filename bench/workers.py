@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from bench.measure import in_turn, megabytes_a_second, ratio, walls
-from bench.report import Figure, Part, cores
+from bench.report import Figure, Part
 from bench.speed import fewer_noted
 from bench.workbench import Workbench
+from etl.plan import cores
 
 COUNTS = (1, 2, 4)
 

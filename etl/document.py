@@ -13,6 +13,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ def learn(
     depth, before, empty = 0, "", False
     events = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events, multiple_values=True)
-    for offset, event, value in _refusing(_parse(parser, events, head[begin:], begin)):
+    for offset, event, value in _sound(_parse(parser, events, head[begin:], begin)):
         if event in _OPENING:
             if announced and event == "start_map" and depth <= _DEPTH:
                 layout = _layout(levels, envelope, members, begin)
@@ -159,10 +160,21 @@ def _parse(parser: Any, events: Any, data: bytes, start: int) -> Iterator[tuple[
         events.clear()
 
 
-def _refusing(events: Iterator[tuple[int, str, Any]]) -> Iterator[tuple[int, str, Any]]:
+def _sound(events: Iterator[tuple[int, str, Any]]) -> Iterator[tuple[int, str, Any]]:
     """Pass events on, until one that the feed is refused for."""
-    try:
+    with refusing():
         yield from events
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse the feed for what is no JSON.
+
+    Raises:
+        MalformedFeed: with the offset.
+    """
+    try:
+        yield
     except NotJson as error:
         raise MalformedFeed(f"not well-formed JSON at byte {error.offset:,}: {error.reason}") from None
 
@@ -235,7 +247,7 @@ class Envelope:
         Raises:
             MalformedFeed: not well-formed, with the offset.
         """
-        for at, event, value in _refusing(_parse(self._parser, self._events, data, offset)):
+        for at, event, value in _sound(_parse(self._parser, self._events, data, offset)):
             self._note(at, event, value)
         self._end = offset + len(data)
 

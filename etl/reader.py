@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from etl.channels import Channel, Lines
-from etl.document import HEAD_LIMIT, TAIL_LIMIT, Envelope, learn
+from etl.document import HEAD_LIMIT, TAIL_LIMIT, Envelope, learn, refusing
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.faults import reached
 from etl.framing import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
@@ -39,7 +37,6 @@ from etl.pipeline import Pipeline
 from etl.progress import Figures
 from etl.slabs import Slabs
 from etl.source import Feed
-from etl.strict import NotJson
 
 if TYPE_CHECKING:
     from etl.grammar import Grammar
@@ -252,7 +249,7 @@ class Reader:
             scanner.feed(scratch[:count])
             size = scanner.end
             if grammar is not None:
-                with _refusing():
+                with refusing():
                     grammar.feed(scratch[: count if size is None else size - length])
             if size is None and count < len(scratch):
                 if self._layout.container is not Container.LINES:
@@ -260,7 +257,7 @@ class Reader:
                 size = length + count
             self._show(length)
         if grammar is not None:
-            with _refusing():
+            with refusing():
                 grammar.close()
         consumed = size + (1 if scanner.separators else 0)
         self._put_back(scratch, consumed - length, count)
@@ -334,7 +331,7 @@ class Reader:
         from etl.grammar import Grammar  # which few runs need
 
         grammar = Grammar(self._layout.container, self._offset)
-        with _refusing():
+        with refusing():
             grammar.feed(data)
         return grammar
 
@@ -389,15 +386,6 @@ class Reader:
         self._after_separator = self._refused[0].after_separator
         self._free += [sent.task.slab for sent in self._refused]
         self._refused = []
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Refuse the feed for what is no JSON."""
-    try:
-        yield
-    except NotJson as error:
-        raise MalformedFeed(f"not well-formed JSON at byte {error.offset:,}: {error.reason}") from None
 
 
 def inspect(feed: Feed, pipeline: Pipeline) -> tuple[bytes, Layout]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import click
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
-from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, slabs_for
+from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, cores, slabs_for
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
 from etl.service import Signals, serve
@@ -73,7 +72,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
-    workers = options["workers"] or _cores()
+    workers = options["workers"] or cores()
     return Plan(
         pipeline=pipeline,
         selection=selection,
@@ -81,7 +80,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         database=options["database"],
         workers=workers,
         slabs=slabs_for(workers),
-        threads=options["threads"] or min(MOST_THREADS, max(1, _cores() // 2)),
+        threads=options["threads"] or min(MOST_THREADS, max(1, cores() // 2)),
         chunk_bytes=options["chunk_bytes"] or min(CHUNK_BYTES, record_bytes),
         record_bytes=record_bytes,
         batch_rows=options["batch_size"],
@@ -101,10 +100,6 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
 def _source(pipeline: Pipeline, uri: str, options: Mapping[str, Any]) -> Source:
     named = pipeline.named_sources.get(uri)
     return Source(uri) if named is None else named(options)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _carry_out(
