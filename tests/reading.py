@@ -16,7 +16,7 @@ from etl.channels import Lines
 from etl.errors import MalformedFeed
 from etl.framing import Container, Layout
 from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Reject, Task, Word
-from etl.parser import DENSE_BYTES, PIECE_BYTES, ChunkParser
+from etl.parser import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
 from etl.progress import Figures
 from etl.reader import Reader
 from etl.slabs import Slabs
@@ -30,6 +30,8 @@ HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)
 PIECES = (PIECE_BYTES, 2000, 300)
 """In how large pieces chunks are looked at."""
+WAYS = ((DENSE_BYTES, MOST_BYTES), (DENSE_BYTES, 0), (0, 0))
+"""When they are decoded as a whole or told apart: as records are wanted; never as a whole; neither."""
 NAMES = [column.name for column in staging.columns]
 
 
@@ -87,7 +89,8 @@ class _Worker:
         self._slabs = slabs
         self._found = found
         pieces = PIECES[settings.seed % len(PIECES)]
-        self._parser = _parser(settings.salvage, settings.refuse_nul, number, pieces)
+        way = WAYS[(settings.seed // len(PIECES) + number) % len(WAYS)]
+        self._parser = _parser(settings.salvage, settings.refuse_nul, *way, pieces)
         self.tasks = self
         self.waiting: deque[Task] = deque()
         self.results: deque[tuple[Chunk | Oversize, Any] | End] = deque()
@@ -172,12 +175,13 @@ class _Crew:
 
 
 @cache
-def _parser(salvage: bool, refuse_nul: bool, number: int, piece_bytes: int) -> ChunkParser:
+def _parser(
+    salvage: bool, refuse_nul: bool, dense_bytes: int, most_bytes: int, piece_bytes: int
+) -> ChunkParser:
     """Return a parser that is used again and again, as its literals take time to compile."""
     return ChunkParser(
         PIPELINE, SELECTION, Layout(Container.LINES, (), 0, ()), salvage=salvage, refuse_nul=refuse_nul,
-        dense_bytes=(DENSE_BYTES, 0)[number % 2],  # every other one never decodes a chunk as a whole
-        piece_bytes=piece_bytes,
+        dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes,
     )  # fmt: skip
 
 

@@ -44,10 +44,16 @@ def compact(container: Container, chance: random.Random, odd: float, awkward: fl
 @settings(max_examples=400)
 @given(
     st.sampled_from(Container), st.integers(0, 2**32), st.sampled_from([0, 0.05, 0.3]),
-    st.sampled_from([0, 0, 0.1]), st.sampled_from([700, 3000, 1 << 20]), st.booleans(),
+    st.sampled_from([0, 0, 0.1]), st.sampled_from([700, 3000, 1 << 20]), st.booleans(), st.booleans(),
 )  # fmt: skip
 def test_what_is_told_apart_is_what_the_reference_finds(
-    container: Container, seed: int, odd: float, awkward: float, piece_bytes: int, damaged: bool
+    container: Container,
+    seed: int,
+    odd: float,
+    awkward: float,
+    piece_bytes: int,
+    damaged: bool,
+    whole: bool,
 ) -> None:
     chance = random.Random(seed)
     body = compact(container, chance, odd, awkward).encode()
@@ -55,7 +61,14 @@ def test_what_is_told_apart_is_what_the_reference_finds(
         at = chance.randrange(len(body))
         body = body[:at] + bytes([chance.choice(b'"{}[],:\\ \n0u\xff')]) + body[at + chance.randrange(2) :]
     layout = Layout(container, (), 1, MEMBERS)
-    parser = ChunkParser(PIPELINE, SELECTION, layout, dense_bytes=1 << 20, piece_bytes=piece_bytes)
+    parser = ChunkParser(
+        PIPELINE,
+        SELECTION,
+        layout,
+        dense_bytes=1 << 20,
+        most_bytes=whole * (1 << 20),
+        piece_bytes=piece_bytes,
+    )
     parsed = parser.parse(body, 1)
     try:
         want = expected(layout.opening + body + layout.closing, SHAPE_OF[container], set(WANTED), HEAD)

@@ -57,8 +57,11 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
         separators = scanner.separators
     cuts = sorted(data.draw(st.sets(st.sampled_from(separators), max_size=5))) if separators else []
     dense_bytes = data.draw(st.sampled_from([0, 2000, 1 << 20]))  # never as a whole, sometimes, always
+    most_bytes = data.draw(st.sampled_from([0, 1 << 20]))
     piece_bytes = data.draw(st.sampled_from([1, 700, 3000, 1 << 20]))
-    parser = ChunkParser(PIPELINE, SELECTION, layout, dense_bytes=dense_bytes, piece_bytes=piece_bytes)
+    parser = ChunkParser(
+        PIPELINE, SELECTION, layout, dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes
+    )
     parsed = [
         parser.parse(body[start:stop], layout.start + start)
         for start, stop in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(body)], strict=True)
