@@ -58,12 +58,20 @@ def sweep(run_id: int, selection: Selection) -> list[Statement]:
 
 def _drop_duplicates() -> sa.Delete:
     """Of a deal that stands in the feed more than once, the last record holds."""
-    # By rank: to look for a later one of each would take for ever, if a million records have one id.
-    latest_first = sa.func.row_number().over(
-        partition_by=staging.c.deal_id, order_by=staging.c.position.desc()
+    # By groups, of which few if any are left: to look for a later record of each would take for ever, if a
+    # million of them have one id.
+    repeated = (
+        sa.select(staging.c.deal_id, sa.func.max(staging.c.position).label("last"))
+        .group_by(staging.c.deal_id)
+        .having(sa.func.count() > 1)
+        .subquery("repeated")
     )
-    ranked = sa.select(staging.c.position, latest_first.label("rank")).subquery("ranked")
-    earlier = sa.select(ranked.c.position).where(ranked.c.rank > 1)
+    each = staging.alias("each")
+    earlier = (
+        sa.select(each.c.position)
+        .join_from(repeated, each, each.c.deal_id == repeated.c.deal_id)
+        .where(each.c.position < repeated.c.last)
+    )
     return sa.delete(staging).where(staging.c.position.in_(earlier))
 
 
