@@ -13,19 +13,15 @@ Where most are, the chunk is decoded as a whole, typed, and no two records with 
 one.
 
 Whatever does not fit (a gap that the SIMD parser refuses, such as an integer over 64 bits; a record that
-begins with an unknown member) sends the chunk the exact way: the scanner splits it, each record is
-decoded by itself, and where the typed decoder refuses, Python's own JSON parser says whether the record
-is malformed, with the place, or well-formed and only not what the pipeline takes.
+begins with an unknown member) sends the chunk the exact way, record by record (`etl.records`).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import accumulate, repeat
 from operator import add
 from typing import Any
@@ -35,11 +31,12 @@ import simdjson
 from stringzilla import count as occurrences
 from stringzilla import find
 
-from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner, last_boundary
-from etl.messages import RAW_BYTES, Malformed, Reject, Rows
+from etl.framing import SPACE, Buffer, Container, Layout, last_boundary
+from etl.messages import Rows
 from etl.pipeline import Pipeline, Selection
-from etl.predicate import RawFilter, member, undecoded_member
-from etl.strict import NotJson, refuse_member, strictly
+from etl.predicate import RawFilter, member
+from etl.records import Parsed, RecordParser, check_encoding
+from etl.strict import NotJson
 
 DENSE_BYTES = 7000
 """With less than so many bytes for each candidate, all records of a chunk are sooner told apart: about a
@@ -53,32 +50,6 @@ PIECE_BYTES = 1 << 18
 """How much of a chunk is looked at at a time: what the parsers make of it stays in the core's cache."""
 
 _PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
-_KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
-
-
-@dataclass
-class Parsed:
-    """What a chunk holds."""
-
-    records: int = 0
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    """The rows of those that are wanted, but for what is packed already."""
-    packed: list[Rows] = field(default_factory=list)
-    packed_rows: int = 0
-    rejects: list[Reject] = field(default_factory=list)
-    malformed: Malformed | None = None
-
-    @property
-    def matched(self) -> int:
-        """How many records are wanted."""
-        return self.packed_rows + len(self.rows)
-
-    def pack(self, how: Callable[[list[tuple[Any, ...]]], Rows]) -> None:
-        """Pack what rows there are."""
-        if self.rows:
-            self.packed.append(how(self.rows))
-            self.packed_rows += len(self.rows)
-            self.rows = []
 
 
 class _Irregular(Exception):
@@ -119,11 +90,11 @@ class ChunkParser:
         self._dense_bytes = dense_bytes
         self._most_bytes = most_bytes
         self._piece_bytes = piece_bytes
+        self._records = RecordParser(pipeline, selection, refuse_nul)
         self.open(layout, base)
         self._wanted = selection.wanted
         self._filter = RawFilter(selection.wanted) if selection.wanted is not None else None
-        self._decoder = msgspec.json.Decoder(pipeline.record)
-        self._decode = self._decoder.decode
+        self._decode_lines = msgspec.json.Decoder(pipeline.record).decode_lines
         self._decode_object = msgspec.json.Decoder(dict[str, pipeline.record]).decode  # type: ignore[name-defined]
         self._decode_array = msgspec.json.Decoder(list[pipeline.record]).decode  # type: ignore[name-defined]
         names = [field.encode_name for field in msgspec.structs.fields(pipeline.record) if field.required]
@@ -138,7 +109,7 @@ class ChunkParser:
 
     def open(self, layout: Layout, base: int) -> None:
         """Go on with another feed, or with more known of this one's layout."""
-        self._layout = layout
+        self._records.open(layout, base)
         self._base = base
         self._keyed = layout.container is Container.OBJECT
         self._lined = layout.container is Container.LINES
@@ -162,7 +133,7 @@ class ChunkParser:
                 if self._pack is not None:
                     parsed.pack(self._pack)
             return parsed
-        return self._exact(bytes(chunk), offset, self._salvage and exact)
+        return self._one_by_one(chunk, offset, exact)
 
     def _pieces(self, chunk: Buffer) -> Iterator[tuple[int, int]]:
         """Yield where each piece of a chunk starts and stops, cut at boundaries as the chunk was."""
@@ -197,7 +168,15 @@ class ChunkParser:
         self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool]
     ) -> Parsed:
         """Do the same record by record; one of which `attempt` says no, by its number, is a reject."""
-        return self._exact(bytes(chunk), offset, self._salvage and exact, attempt)
+        return self._one_by_one(chunk, offset, exact, attempt)
+
+    def _one_by_one(
+        self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool] | None = None
+    ) -> Parsed:
+        parsed = self._records.parse(bytes(chunk), offset, self._salvage and exact, attempt)
+        if self._pack is not None:
+            parsed.pack(self._pack)
+        return parsed
 
     # As a whole ------------------------------------------------------------------------------------
 
@@ -205,7 +184,7 @@ class ChunkParser:
         """Decode all records of `work[1:-1]` at once; of a row's position only the order is right."""
         self._refuse_any_nul(work)
         try:
-            _check_encoding(bytes(work[1:-1]))
+            check_encoding(bytes(work[1:-1]))
             found = self._decode_whole(work)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
@@ -227,7 +206,7 @@ class ChunkParser:
     def _decode_whole(self, work: memoryview) -> Collection[tuple[str | None, Any]]:
         """Return the keys and records of `work[1:-1]`."""
         if self._lined:
-            return [(None, record) for record in self._decoder.decode_lines(bytes(work[1:-1]))]
+            return [(None, record) for record in self._decode_lines(bytes(work[1:-1]))]
         document = self._bracketed(work, 1, len(work) - 1)
         if self._keyed:
             items: Collection[tuple[str | None, Any]] = self._decode_object(document).items()
@@ -251,7 +230,7 @@ class ChunkParser:
             raise _Irregular
         self._refuse_any_nul(work)
         try:
-            _check_encoding(bytes(work[1:-1]))
+            check_encoding(bytes(work[1:-1]))
             keys, raws = self._told_apart(work)
             ends = self._ends(keys, raws)
             # Blanks, escapes in a key, or a record that gave way to another one with the same key, would
@@ -346,7 +325,7 @@ class ChunkParser:
     def _count_lines(self, work: memoryview, start: int, stop: int) -> int:
         lines = bytes(work[start:stop])
         try:
-            _check_encoding(lines)
+            check_encoding(lines)
             count = len(self._lines.decode_lines(lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
@@ -367,137 +346,6 @@ class ChunkParser:
         try:
             if match is not None:
                 key = str(match[1], "utf-8")
-            self._take(key, bytes(value), data, offset, parsed)
+            self._records.take(key, bytes(value), data, offset, parsed)
         except (NotJson, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
-
-    # The exact way ---------------------------------------------------------------------------------
-
-    def _exact(
-        self, chunk: bytes, offset: int, salvage: bool, attempt: Callable[[int], bool] | None = None
-    ) -> Parsed:
-        parsed = Parsed()
-        for number, (start, stop) in enumerate(self._split(chunk)):
-            data = chunk[start:stop]
-            if attempt is not None and not attempt(number):
-                parsed.records += 1
-                self._reject(None, data, offset + start, "its worker process was killed by it", parsed)
-                continue
-            try:
-                self._take_exactly(data, offset + start, parsed)
-            except NotJson as error:
-                if not salvage:
-                    parsed.malformed = Malformed(error.offset, error.reason)
-                    return parsed
-                parsed.records += 1
-                reason = f"malformed at byte {error.offset:,}: {error.reason}"
-                self._reject(None, data, offset + start, reason, parsed)
-        if self._pack is not None:
-            parsed.pack(self._pack)
-        return parsed
-
-    def _split(self, chunk: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where each record of a chunk starts and stops."""
-        if self._layout.container is Container.LINES:
-            start = 0
-            for line in chunk.split(b"\n"):
-                if line.strip(BLANK):
-                    yield start, start + len(line)
-                start += len(line) + 1
-            return
-        scanner = Scanner()
-        scanner.feed(chunk)
-        separators = scanner.separators
-        yield from zip([0, *(s + 1 for s in separators)], [*separators, len(chunk)], strict=True)
-
-    def _take_exactly(self, data: bytes, offset: int, parsed: Parsed) -> None:
-        key, begin = None, 0
-        if self._keyed:
-            match = _KEY.match(data)
-            if match is None:
-                refuse_member(data, offset)
-            key = strictly(match[1], offset + match.start(1))
-            begin = match.end()
-        try:
-            self._take(key, data[begin:], data, offset, parsed)
-        except NotJson as error:
-            raise NotJson(offset + begin + error.offset, error.reason) from None
-        except RecursionError:
-            from etl.document import check_deep  # which few runs need
-
-            check_deep(data[begin:], offset + begin)
-            parsed.records += 1
-            self._reject(key, data, offset, "nested too deeply", parsed)
-
-    # One record ------------------------------------------------------------------------------------
-
-    def _take(self, key: str | None, value: bytes, data: Buffer, offset: int, parsed: Parsed) -> None:
-        """Decode one record exactly, and keep or reject it if it is wanted.
-
-        `value` is the record, `data` the same with its key, at `offset` in the document.
-
-        Raises:
-            NotJson: `value` is not one well-formed JSON value.
-            RecursionError: it is nested too deeply to tell.
-        """
-        try:
-            record = self._decode(value)
-            _check_encoding(value)
-        except msgspec.ValidationError as error:
-            self._judge(key, value, data, offset, str(error), parsed)
-            return
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._judge(key, value, data, offset, "a lone surrogate, which is no text", parsed)
-            return
-        self._keep(key, record, data, offset, parsed)
-
-    def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
-        """Count a decoded record, and take its row if it is wanted."""
-        parsed.records += 1
-        if self._wanted is not None and self._tested(record) not in self._wanted:
-            return
-        try:
-            row = self._pipeline.row(key, record, self._selection)
-        except ValueError as error:
-            self._reject(key, data, offset, str(error), parsed)
-            return
-        # A NUL has but one spelling, and few records have it anywhere.
-        if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):
-            self._reject(key, data, offset, "a NUL, which PostgreSQL's text cannot hold", parsed)
-            return
-        parsed.rows.append((self._base + offset, *row))
-
-    def _judge(
-        self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
-    ) -> None:
-        """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
-        generic = strictly(value, 0)
-        tested = undecoded_member(generic, self._pipeline.match)
-        if self._wanted is not None and not (isinstance(tested, str) and tested in self._wanted):
-            parsed.records += 1
-            return
-        try:
-            # Of members with the same name the last one holds; the typed decoder stops at the first
-            # that is wrong, so only now is it certain.
-            json.dumps(generic, ensure_ascii=False).encode()  # refuses lone surrogates
-            record = msgspec.convert(generic, self._pipeline.record)
-        except (msgspec.ValidationError, UnicodeEncodeError):
-            parsed.records += 1
-            self._reject(key, data, offset, reason, parsed)
-        else:
-            self._keep(key, record, data, offset, parsed)
-
-    def _reject(self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed) -> None:
-        if key is not None:  # a lone surrogate is no text, and a NUL not everywhere
-            key = key[:RAW_BYTES].encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-        parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
-
-
-def _has_nul(value: object) -> bool:
-    return isinstance(value, str) and "\0" in value
-
-
-def _check_encoding(data: bytes) -> None:
-    """Raise UnicodeDecodeError if not UTF-8: the typed decoder does not look at what it skips."""
-    if not data.isascii():
-        data.decode()

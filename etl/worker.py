@@ -8,8 +8,9 @@ from etl.channels import Line
 from etl.columns import packer
 from etl.faults import reached
 from etl.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject, Task
-from etl.parser import ChunkParser, Parsed
+from etl.parser import ChunkParser
 from etl.plan import Plan
+from etl.records import Parsed
 from etl.slabs import Slabs
 
 NAP_SECONDS = 0.001

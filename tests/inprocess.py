@@ -9,9 +9,10 @@ from typing import Any
 from etl.channels import Lines
 from etl.errors import MalformedFeed
 from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
-from etl.parser import ChunkParser, Parsed
+from etl.parser import ChunkParser
 from etl.progress import Figures
 from etl.reader import Reader
+from etl.records import Parsed
 from etl.slabs import Slabs
 from etl.source import Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from etl.document import learn
 from etl.framing import Container, Layout, Scanner
-from etl.parser import ChunkParser, Parsed
+from etl.parser import ChunkParser
+from etl.records import Parsed
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging

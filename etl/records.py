@@ -1,0 +1,199 @@
+"""A chunk record by record: the slow way, which is always right, and what is made of any one record.
+
+The scanner splits the chunk, each record is decoded by itself, and where the typed decoder refuses,
+Python's own JSON parser says whether the record is malformed, with the place, or well-formed and only not
+what the pipeline takes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
+from etl.messages import RAW_BYTES, Malformed, Reject, Rows
+from etl.pipeline import Pipeline, Selection
+from etl.predicate import member, undecoded_member
+from etl.strict import NotJson, refuse_member, strictly
+
+_KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
+
+
+@dataclass
+class Parsed:
+    """What a chunk holds."""
+
+    records: int = 0
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    """The rows of those that are wanted, but for what is packed already."""
+    packed: list[Rows] = field(default_factory=list)
+    packed_rows: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    malformed: Malformed | None = None
+
+    @property
+    def matched(self) -> int:
+        """How many records are wanted."""
+        return self.packed_rows + len(self.rows)
+
+    def pack(self, how: Callable[[list[tuple[Any, ...]]], Rows]) -> None:
+        """Pack what rows there are."""
+        if self.rows:
+            self.packed.append(how(self.rows))
+            self.packed_rows += len(self.rows)
+            self.rows = []
+
+
+class RecordParser:
+    """Takes the records of one feed one by one, for one selection.
+
+    `base` is added to offsets in the feed where they order the rows of several feeds. With `refuse_nul`, a
+    record with a NUL in its texts, which not every database can hold, is a reject.
+    """
+
+    def __init__(self, pipeline: Pipeline, selection: Selection, refuse_nul: bool) -> None:
+        self._pipeline = pipeline
+        self._selection = selection
+        self._wanted = selection.wanted
+        self._refuse_nul = refuse_nul
+        self._decode = msgspec.json.Decoder(pipeline.record).decode
+        self._tested = member(pipeline.record, pipeline.match)
+
+    def open(self, layout: Layout, base: int) -> None:
+        """Go on with another feed, or with more known of this one's layout."""
+        self._container = layout.container
+        self._base = base
+
+    def parse(
+        self, chunk: bytes, offset: int, salvage: bool, attempt: Callable[[int], bool] | None = None
+    ) -> Parsed:
+        """Return what a chunk holds; a record of which `attempt` says no, by its number, is a reject.
+
+        A record that is malformed is one if `salvage`, else that is what the chunk is.
+        """
+        parsed = Parsed()
+        for number, (start, stop) in enumerate(self._split(chunk)):
+            data = chunk[start:stop]
+            if attempt is not None and not attempt(number):
+                parsed.records += 1
+                self._reject(None, data, offset + start, "its worker process was killed by it", parsed)
+                continue
+            try:
+                self._take_exactly(data, offset + start, parsed)
+            except NotJson as error:
+                if not salvage:
+                    parsed.malformed = Malformed(error.offset, error.reason)
+                    return parsed
+                parsed.records += 1
+                reason = f"malformed at byte {error.offset:,}: {error.reason}"
+                self._reject(None, data, offset + start, reason, parsed)
+        return parsed
+
+    def _split(self, chunk: bytes) -> Iterator[tuple[int, int]]:
+        """Yield where each record of a chunk starts and stops."""
+        if self._container is Container.LINES:
+            start = 0
+            for line in chunk.split(b"\n"):
+                if line.strip(BLANK):
+                    yield start, start + len(line)
+                start += len(line) + 1
+            return
+        scanner = Scanner()
+        scanner.feed(chunk)
+        separators = scanner.separators
+        yield from zip([0, *(s + 1 for s in separators)], [*separators, len(chunk)], strict=True)
+
+    def _take_exactly(self, data: bytes, offset: int, parsed: Parsed) -> None:
+        key, begin = None, 0
+        if self._container is Container.OBJECT:
+            match = _KEY.match(data)
+            if match is None:
+                refuse_member(data, offset)
+            key = strictly(match[1], offset + match.start(1))
+            begin = match.end()
+        try:
+            self.take(key, data[begin:], data, offset, parsed)
+        except NotJson as error:
+            raise NotJson(offset + begin + error.offset, error.reason) from None
+        except RecursionError:
+            from etl.document import check_deep  # which few runs need
+
+            check_deep(data[begin:], offset + begin)
+            parsed.records += 1
+            self._reject(key, data, offset, "nested too deeply", parsed)
+
+    def take(self, key: str | None, value: bytes, data: Buffer, offset: int, parsed: Parsed) -> None:
+        """Decode one record exactly, and keep or reject it if it is wanted.
+
+        `value` is the record, `data` the same with its key, at `offset` in the document.
+
+        Raises:
+            NotJson: `value` is not one well-formed JSON value.
+            RecursionError: it is nested too deeply to tell.
+        """
+        try:
+            record = self._decode(value)
+            check_encoding(value)
+        except msgspec.ValidationError as error:
+            self._judge(key, value, data, offset, str(error), parsed)
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._judge(key, value, data, offset, "a lone surrogate, which is no text", parsed)
+            return
+        self._keep(key, record, data, offset, parsed)
+
+    def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
+        """Count a decoded record, and take its row if it is wanted."""
+        parsed.records += 1
+        if self._wanted is not None and self._tested(record) not in self._wanted:
+            return
+        try:
+            row = self._pipeline.row(key, record, self._selection)
+        except ValueError as error:
+            self._reject(key, data, offset, str(error), parsed)
+            return
+        # A NUL has but one spelling, and few records have it anywhere.
+        if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):
+            self._reject(key, data, offset, "a NUL, which PostgreSQL's text cannot hold", parsed)
+            return
+        parsed.rows.append((self._base + offset, *row))
+
+    def _judge(
+        self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
+    ) -> None:
+        """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
+        generic = strictly(value, 0)
+        tested = undecoded_member(generic, self._pipeline.match)
+        if self._wanted is not None and not (isinstance(tested, str) and tested in self._wanted):
+            parsed.records += 1
+            return
+        try:
+            # Of members with the same name the last one holds; the typed decoder stops at the first
+            # that is wrong, so only now is it certain.
+            json.dumps(generic, ensure_ascii=False).encode()  # refuses lone surrogates
+            record = msgspec.convert(generic, self._pipeline.record)
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            parsed.records += 1
+            self._reject(key, data, offset, reason, parsed)
+        else:
+            self._keep(key, record, data, offset, parsed)
+
+    def _reject(self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed) -> None:
+        if key is not None:  # a lone surrogate is no text, and a NUL not everywhere
+            key = key[:RAW_BYTES].encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+        parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
+
+
+def _has_nul(value: object) -> bool:
+    return isinstance(value, str) and "\0" in value
+
+
+def check_encoding(data: bytes) -> None:
+    """Raise UnicodeDecodeError if not UTF-8: the typed decoder does not look at what it skips."""
+    if not data.isascii():
+        data.decode()
