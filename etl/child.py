@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ class Failed:
 
 def run_child(parent: Connection, outcome: Connection, function: Callable[[], Any]) -> None:
     """Run a child's work and send its outcome; when `parent` is closed, the parent has ended."""
+    # What psycopg2 can raise to nobody, such as a session's end within COPY, it would print, with values.
+    sys.excepthook = _say_nothing
+    sys.unraisablehook = _say_nothing
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     word: Finished | Failed
@@ -57,6 +61,10 @@ def run_child(parent: Connection, outcome: Connection, function: Callable[[], An
     except MemoryError:  # not even for that
         os._exit(ProcessDied.exit_status)
     outcome.close()
+
+
+def _say_nothing(*_: object) -> None:
+    pass
 
 
 def _name() -> str:

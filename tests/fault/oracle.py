@@ -22,11 +22,8 @@ from .ground import CANARIES, Contents, Ground, contents
 INTERRUPTED = "interrupted: the run did not come to its end"
 WARNING = re.compile(r"\d{4}-\d\d-\d\dT\S+ WARNING (.*)")
 PROGRESS = re.compile(r"\d{4}-\d\d-\d\dT\S+ INFO read [\d,]+ bytes|\S+ INFO waiting for another run to end")
-LIBRARIES = re.compile(
-    r"(FATAL: |psycopg2\.errors\.AdminShutdown:) +terminating connection due to administrator command"
-)
-"""What libpq prints by itself where a session is ended before psycopg2 has told it not to; and psycopg2,
-where it has nobody to raise an error to."""
+LIBRARIES = re.compile(r"FATAL:  +terminating connection due to administrator command")
+"""What libpq prints by itself where a session is ended before psycopg2 has told it not to."""
 
 SUMMARY = re.compile(r"[\d,]+ of [\d,]+ records matched: |the feed has not changed ")
 LATE = (130, -signal.SIGINT, -signal.SIGTERM)
