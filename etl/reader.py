@@ -86,7 +86,7 @@ class Reader:
         self._sequence = 0
         self._turn = 0
         """Who has the next chunk, or the end."""
-        self._crowded = 0
+        self._crowded = -1
         """Up to which chunk all workers take turns."""
         self._base = 0
         """The decoded length of the feeds before this one."""
