@@ -164,18 +164,18 @@ def test_a_worker_is_killed_inside_a_result(case: MakeCase, kind: str) -> None:
     here = case(kind)
     with TALLY.case("worker killed, inside a result") as entry:
         half = str(len(here.ground.document) // 2)
-        faults = "writer.staged:1:STOP,worker 1.found:1:STOP"
+        faults = "writer.staged:1:STOP,worker 0.found:2:STOP"
         command = here.start(fault=faults, ETL_CHUNK_BYTES=half)
-        command.held("writer", "worker 1")
-        narrow_pipes(command.pids["worker 1"])
-        command.send("worker 1", signal.SIGCONT)
-        until(lambda: sends(command.pids["worker 1"]))
-        killed = command.send("worker 1", signal.SIGKILL)
+        command.held("writer", "worker 0")
+        narrow_pipes(command.pids["worker 0"])
+        command.send("worker 0", signal.SIGCONT)
+        until(lambda: sends(command.pids["worker 0"]))
+        killed = command.send("worker 0", signal.SIGKILL)
         assert killed is not None
         command.send("writer", signal.SIGCONT)
         command.wait()
-        entry.noticed = command.said("the worker 1 process was killed by SIGKILL", killed)
-        assert here.judge(command, 0, warns="the worker 1 process was killed by SIGKILL")
+        entry.noticed = command.said("the worker 0 process was killed by SIGKILL", killed)
+        assert here.judge(command, 0, warns="the worker 0 process was killed by SIGKILL")
         here.judge_rerun(True)
 
 
