@@ -35,9 +35,21 @@ class Source:
         return redacted(self.uri)
 
     @property
+    def scheme(self) -> str:
+        """The URI's scheme; a path has none.
+
+        Raises:
+            ValueError: not a URL.
+        """
+        return urlsplit(self.uri).scheme if "://" in self.uri else ""
+
+    @property
     def is_served(self) -> bool:
         """Whether there is a web server, which can tell if the feed is still the same."""
-        return self.uri.lower().startswith(("http://", "https://"))
+        try:
+            return self.scheme in ("http", "https")
+        except ValueError:
+            return False
 
     def without_secrets(self, text: str) -> str:
         """Return a text without the token, which the server may have put there."""

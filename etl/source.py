@@ -248,7 +248,7 @@ def open_feed(
 def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iterator[_Raw | None]:
     uri = source.uri
     try:
-        scheme = urlsplit(uri).scheme if "://" in uri else ""
+        scheme = source.scheme
     except ValueError:
         raise SourceUnavailable("not a URL") from None
     if uri == "-":
@@ -256,7 +256,7 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
             raise SourceUnavailable("standard input is closed")
         with open(0, "rb", buffering=0, closefd=False) as stream:  # a forked child's sys.stdin is shut
             yield _Raw(stream, None)
-    elif scheme in ("http", "https"):
+    elif source.is_served:
         from etl.http import open_http
 
         with open_http(source, known, patience) as body:
