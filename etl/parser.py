@@ -184,12 +184,13 @@ class ChunkParser:
         """Decode all records of `work[1:-1]` at once; of a row's position only the order is right."""
         self._refuse_any_nul(work)
         try:
-            check_encoding(bytes(work[1:-1]))
-            found = self._decode_whole(work)
+            data = bytes(work[1:-1])
+            check_encoding(data)
+            found = self._decode_whole(work, data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
         count = len(found)
-        if not self._is_all(count, work):
+        if not (_one_a_line(data, count) if self._lined else self._is_all(count, work)):
             raise _Irregular
         items: Iterable[tuple[int, tuple[str | None, Any]]] = enumerate(found, self._base + offset)
         if (wanted := self._wanted) is not None:
@@ -203,10 +204,10 @@ class ChunkParser:
         parsed.records += count
         parsed.rows += rows
 
-    def _decode_whole(self, work: memoryview) -> Collection[tuple[str | None, Any]]:
-        """Return the keys and records of `work[1:-1]`."""
+    def _decode_whole(self, work: memoryview, data: bytes) -> Collection[tuple[str | None, Any]]:
+        """Return the keys and records of `work[1:-1]`, which is `data`."""
         if self._lined:
-            return [(None, record) for record in self._decode_lines(bytes(work[1:-1]))]
+            return [(None, record) for record in self._decode_lines(data)]
         document = self._bracketed(work, 1, len(work) - 1)
         if self._keyed:
             items: Collection[tuple[str | None, Any]] = self._decode_object(document).items()
@@ -230,8 +231,9 @@ class ChunkParser:
             raise _Irregular
         self._refuse_any_nul(work)
         try:
-            check_encoding(bytes(work[1:-1]))
-            keys, raws = self._told_apart(work)
+            data = bytes(work[1:-1])
+            check_encoding(data)
+            keys, raws = self._told_apart(work, data)
             ends = self._ends(keys, raws)
             # Blanks, escapes in a key, or a record that gave way to another one with the same key, would
             # all make it longer.
@@ -256,15 +258,14 @@ class ChunkParser:
         parsed.records += len(raws)
         parsed.rows += rows
 
-    def _told_apart(self, work: memoryview) -> tuple[Sequence[str | None], list[msgspec.Raw]]:
-        """Return the keys and the bytes of all records."""
+    def _told_apart(self, work: memoryview, data: bytes) -> tuple[Sequence[str | None], list[msgspec.Raw]]:
+        """Return the keys and the bytes of all records of `work[1:-1]`, which is `data`."""
         if self._keyed:
             found = self._raw_object(self._bracketed(work, 1, len(work) - 1))
             return list(found), list(found.values())
         if self._lined:
-            raws = self._raw_lines(bytes(work[1:-1]))
-            # A newline is a blank like others to it, inside a value and between two of them.
-            if not occurrences(work, b"}\n{") == occurrences(work, b"\n") == len(raws) - 1:
+            raws = self._raw_lines(data)
+            if not _one_a_line(data, len(raws)):
                 raise _Irregular
         else:
             raws = self._raw_array(self._bracketed(work, 1, len(work) - 1))
@@ -329,9 +330,7 @@ class ChunkParser:
             count = len(self._lines.decode_lines(lines))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
-        newlines = lines.count(b"\n")
-        # A newline between these stands between two values: so no line is blank, and no value goes on.
-        if lines.count(b"}\n{") + lines.count(b"}\r\n{") != newlines or count != newlines + 1:
+        if not _one_a_line(lines, count):
             raise _Irregular
         return count
 
@@ -349,3 +348,13 @@ class ChunkParser:
             self._records.take(key, bytes(value), data, offset, parsed)
         except (NotJson, UnicodeDecodeError, RecursionError):
             raise _Irregular from None
+
+
+def _one_a_line(lines: bytes, count: int) -> bool:
+    """Say whether so many objects stand on a line each, and no line is blank.
+
+    To the decoder a newline is a blank like others, inside a value and between two of them. One between
+    these stands between two values, and nowhere else does this occur.
+    """
+    between = occurrences(lines, b"}\n{") + occurrences(lines, b"}\r\n{")
+    return bool(between == occurrences(lines, b"\n") == count - 1)

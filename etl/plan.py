@@ -22,7 +22,7 @@ RECORD_BYTES = 4 * MEBIBYTE
 
 MOST_THREADS = 4
 """How many threads decompress at most. One for every two cores should keep up with the workers on all of
-them (0.5 s of CPU time a GB against some 0.8). On two it is the reader itself: that saves 0.15 s."""
+them (0.5 s of CPU time a GB against some 0.4). On two it is the reader itself: that saves 0.15 s."""
 
 
 def cores() -> int:

@@ -95,15 +95,17 @@ class RawFilter:
         escape = self._literals[-1]
         at = find(data, escape)
         while at >= 0:
-            self._note(self._escape, at, at + len(escape), 0, None)
+            if self._counts(at + len(escape)):
+                self._ends.append(at + len(escape))
             at = find(data, escape, at + 1)
 
     def _note(self, number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        if number == self._escape and self._codes is not None:
-            code = bytes(self._data[end : end + 2]).lower()
-            if code not in self._codes:  # of a character that no wanted value has
-                return
-        self._ends.append(end)
+        if number != self._escape or self._counts(end):
+            self._ends.append(end)
+
+    def _counts(self, end: int) -> bool:
+        """Say whether the escape that goes on at `end` may be of a character that a wanted value has."""
+        return self._codes is None or bytes(self._data[end : end + 2]).lower() in self._codes
 
 
 def _compiled(patterns: list[bytes]) -> hyperscan.Database:

@@ -57,7 +57,9 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
         scanner.feed(body)
         separators = scanner.separators
     cuts = sorted(data.draw(st.sets(st.sampled_from(separators), max_size=5))) if separators else []
-    dense_bytes = data.draw(st.sampled_from([0, 2000, 1 << 20]))  # never as a whole, sometimes, always
+    dense_bytes = data.draw(
+        st.sampled_from([0, 2000, 1 << 20])
+    )  # by candidates alone, by what there is, never so
     most_bytes = data.draw(st.sampled_from([0, 1 << 20]))
     piece_bytes = data.draw(st.sampled_from([1, 700, 3000, 1 << 20]))
     parser = ChunkParser(
