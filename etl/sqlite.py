@@ -1,7 +1,7 @@
 """SQLite's files: which one a database URL means, told without SQLAlchemy, which takes long to import.
 
-A URL is read as SQLAlchemy 2.1 reads it ("Pysqlite", "URI Connections"): what follows the third slash is the
-database, percent-decoded. With `?uri=true` SQLite reads that once more, as its own kind of URI
+A URL is read as SQLAlchemy 2.1 reads it ("Pysqlite", "URI Connections"): what follows the third slash is
+the database, percent-decoded. With `?uri=true` SQLite reads that once more, as its own kind of URI
 (https://www.sqlite.org/uri.html), and gets the options of the URL that Python's module does not know.
 """
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from etl.sqlite import file_of
 
 PIECES = [
-    "a", "b.db", "link", "..", ".", "/", "//", "%20", "%25", "%3F", "%23", "#", "%2520", "%253F", "%26", "é",
-    "%C3%A9", "%2500x", "@", ":", ":memory:", "file:", "file://", "localhost/", "host/", "\udcff", " ", "&", "=",
-    "+", "\n", "%",
+    "a", "b.db", "link", "..", ".", "/", "//", "%20", "%25", "%3F", "%23", "#", "%2520", "%253F", "%26",
+    "é", "%C3%A9", "%2500x", "@", ":", ":memory:", "file:", "file://", "localhost/", "host/", "\udcff",
+    " ", "&", "=", "+", "\n", "%",
 ]  # fmt: skip
 OPTIONS = {
     "uri": ["true", "1", "no", " Yes "],
@@ -27,23 +27,30 @@ OPTIONS = {
     "immutable": ["1"],
     "nolock": ["1"],
     "vfs": ["unix", "unix-none"],
-    "m%6Fde": ["memory"],
 }
+
+
+def leads_away(pieces: list[str]) -> bool:
+    """Whether a path may be one of the root's, where a test creates nothing."""
+    return bool(pieces) and pieces[0][0] == "/"
+
+
+STARTS = ["/", "/./", "/HERE/", "/file:", "/file:HERE/", "/file://HERE/", "/file://localhostHERE/"]
 urls = st.builds(
     lambda driver, start, pieces, options: (
         f"sqlite{driver}://{start}{''.join(pieces)}"
         + ("?" + "&".join(f"{name}={value}" for name, value in options.items()) if options else "")
     ),
     st.sampled_from(["", "+pysqlite"]),
-    st.sampled_from(["/", "/", "/HERE/", "/file:", "/file:HERE/", "/file://HERE/", "/file://localhostHERE/", ""]),
-    st.lists(st.sampled_from(PIECES), max_size=5),
+    st.sampled_from([*STARTS, *STARTS, ""]),
+    st.lists(st.sampled_from(PIECES), max_size=5).filter(lambda pieces: not leads_away(pieces)),
     st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in OPTIONS.items()}),
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("files").resolve()
+    folder = tmp_path_factory.mktemp("files").resolve() / "1" / "2" / "3" / "4" / "5"  # ".." may lead up
     (folder / "elsewhere" / "deep").mkdir(parents=True)
     (folder / "link").symlink_to("elsewhere/deep")
     (folder / "b.db").symlink_to("elsewhere/real.db")
@@ -77,7 +84,7 @@ def opened_by_sqlite(url: str) -> str | None:
 @example("sqlite:///b.db?timeout=5")
 @example("sqlite:///link/../a")
 @example("sqlite:///file:link/../a?uri=true")
-@example("sqlite:////HERE/a%20b%3F%23%25")
+@example("sqlite:///HERE/a%20b%3F%23%25")
 @example("sqlite:///file:a%2520b%253F%2523%2525?uri=true")
 def test_the_file_is_the_one_that_sqlite_opens(here: Path, url: str) -> None:
     url = url.replace("HERE", str(here))
@@ -94,9 +101,9 @@ def test_the_file_is_the_one_that_sqlite_opens(here: Path, url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql:///a", "sqlite:a", "sqlite:/a", "a", "", "sqlite://host/a", "sqlite://u:p@/a", "sqlite3:///a",
-        "sqlite:///file:a?vfs=memdb&uri=true", "sqlite:///file:a?mode=memory&uri=true", "sqlite:///a%00b",
-        "sqlite:///file:a?uri=true&mode=ro&mode=memory",
+        "postgresql:///a", "sqlite:a", "sqlite:/a", "a", "", "sqlite://host/a", "sqlite://u:p@/a",
+        "sqlite3:///a", "sqlite:///a%00b", "sqlite:///file:a?vfs=memdb&uri=true",
+        "sqlite:///file:a?mode=memory&uri=true", "sqlite:///file:a?uri=true&mode=ro&mode=rw",
     ],
 )  # fmt: skip
 def test_no_file_is_meant(url: str) -> None:
