@@ -77,7 +77,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         pipeline=pipeline,
         selection=selection,
         sources=sources,
-        database=options["database"],
+        target=options["database"],
         workers=workers,
         slabs=slabs_for(workers),
         threads=options["threads"] or min(MOST_THREADS, max(1, cores() // 2)),
