@@ -90,6 +90,8 @@ _SQLITE = {
     "SQLITE_TOOBIG": "a value is longer than SQLite keeps",
 }  # fmt: skip
 
+_VALUE = re.compile(r'(value|missing "=" after):? ".*?"(?= for| in|$)')
+
 
 def named(cause: BaseException) -> str:
     """Return what a driver's error is, in one line: kind, code, and what to do where that is known."""
@@ -102,7 +104,9 @@ def named(cause: BaseException) -> str:
             "" if name == "SQLITE_CONSTRAINT_TRIGGER" else f" {_first_line(cause)}"
         )  # a trigger says anything
         return _joined(f"{type(cause).__name__} ({name}){said}", of_sqlite(name))
-    text = f"{type(cause).__name__} {_first_line(cause)}".strip()
+    # Where libpq cannot take a value, it may be a part of what was meant to be a password.
+    said = _VALUE.sub(r"\1", _first_line(cause))
+    text = f"{type(cause).__name__} {said}".strip()
     return _joined(text, of_connection(str(cause)))
 
 

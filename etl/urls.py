@@ -6,6 +6,7 @@ A URL that cannot serve is never repeated: it may hold a password.
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qsl, unquote
 
 from etl import sqlite
 from etl.errors import ConfigurationError
@@ -15,10 +16,21 @@ POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg2")
 
 _SCHEME = re.compile(r"(?:jdbc:)?([A-Za-z][A-Za-z0-9+_.-]{0,30}):")
 
-_SERVER = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?(?P<hosts>[^/?]*)(?P<path>[^?]*)")
+_SERVER = re.compile(
+    r"[\w+]+://(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
+    r"(?P<hosts>[^/?]*)(?P<path>[^?]*)(?:\?(?P<query>.*))?"
+)
 """Of a URL of a server, as SQLAlchemy has it."""
 
+_HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
+
 _ESCAPES = "in user, password and names @ : / ? # % are written as %40 %3A %2F %3F %23 %25"
+
+_OTHERS = {
+    "clickhouse", "cockroachdb", "db2", "duckdb", "firebird", "mariadb", "mongodb", "mssql", "mysql", "oracle",
+    "redis", "redshift", "snowflake", "sqlserver",
+}  # fmt: skip
+"""What else a URL may begin with; what is not among them is not repeated."""
 
 _FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
@@ -60,7 +72,8 @@ def _refusal(url: str) -> str:
         )
     if "://" not in url:
         return f"the database is no URL: write {_FORMS}"
-    return f"a database of the kind {kind} is not supported: use SQLite or PostgreSQL ({_FORMS})"
+    known = f"a database of the kind {kind}" if kind in _OTHERS else "this kind of database"
+    return f"{known} is not supported: use SQLite or PostgreSQL ({_FORMS})"
 
 
 def has_several_hosts(url: str) -> bool:
@@ -70,18 +83,21 @@ def has_several_hosts(url: str) -> bool:
 
 
 def libpq_parameters(url: str) -> dict[str, str]:
-    """Return what libpq understands by a URL (its manual, 34.1.1.2): host, port, dbname, user, ...
+    """Return what libpq is told of a URL with several hosts (its manual, 34.1.1.3): host, port, dbname, ...
 
     Raises:
-        ConfigurationError: libpq cannot parse it.
+        ConfigurationError: not a URL of that kind.
     """
-    from psycopg2 import Error
-    from psycopg2.extensions import parse_dsn
-
-    try:
-        found: dict[str, str] = parse_dsn(f"postgresql://{url.partition('://')[2]}")
-    except (Error, UnicodeError):
-        raise ConfigurationError(
-            f"the database URL cannot be used: libpq cannot parse it; {_ESCAPES}"
-        ) from None
-    return found
+    match = _SERVER.match(url)
+    places = [_HOST.fullmatch(part) for part in match["hosts"].split(",")] if match is not None else [None]
+    if match is None or None in places:
+        raise ConfigurationError(f"the database URL cannot be used: hosts are HOST:PORT,...; {_ESCAPES}")
+    found = {
+        "host": ",".join(place["name"] or place["address"] or "" for place in places if place),
+        "port": ",".join(place["port"] or "" for place in places if place),
+        "user": unquote(match["user"] or ""),
+        "password": unquote(match["password"] or ""),
+        "dbname": unquote(match["path"].removeprefix("/")),
+    }
+    given = dict(parse_qsl(match["query"] or ""))
+    return {name: value for name, value in found.items() if value} | given
