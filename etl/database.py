@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from etl import refusals, sqlite, urls
+from etl import refusals, sqlite, temporary, urls
 from etl.errors import ConfigurationError, ConnectionLost, DatabaseError
 from etl.schema import NAMESPACE, Schema, prepare, version_of
 from etl.target import Target
@@ -159,6 +159,16 @@ def _make_transactional(engine: sa.Engine) -> None:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
+        if (folder := temporary.chosen()) is not None and folder.isprintable():
+            quoted = folder.replace("'", "''")
+            connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _note(context: sa.engine.ExceptionContext) -> None:
+        error = context.original_exception
+        name = getattr(error, "sqlite_errorname", None) or ""
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):  # now: what was written is soon rolled back
+            error.add_note(temporary.what_is_full(sqlite.file_of_engine(engine)))
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

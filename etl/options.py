@@ -113,6 +113,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             "--rejects", "rejects_file", type=click.Path(path_type=Path), metavar="FILE",
             envvar="ETL_REJECTS", help="Also write them to a file (JSON lines; raw data).",
         ),
+        click.option(
+            "--temp-dir", type=click.Path(path_type=Path), metavar="DIR",
+            help="For temporary files.  [default: TMPDIR, /var/tmp, /tmp, the database's folder]",
+        ),
         click.option("--dry-run", is_flag=True, help="Do everything but the commit."),
         click.option("--limit", type=click.IntRange(min=1), help="Stop after so many matches."),
         click.option("--allow-empty", is_flag=True, help="A feed with no records is no error."),

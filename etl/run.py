@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from etl import urls
+from etl import sqlite, temporary, urls
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
@@ -73,6 +73,9 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     keeps = not (options["dry_run"] or options["explain"])
     urls.check(options["database"].url, writes=keeps, lasting=keeps)
+    if not options["explain"]:
+        given = options.get("temp_dir")
+        temporary.use(given and str(given), sqlite.file_of(options["database"].url))
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()

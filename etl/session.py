@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from typing import IO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import ledger
+from etl import ledger, temporary
 from etl.child import termination_held
 from etl.columns import csv_of
 from etl.database import errors_named, open_copy, open_engine, writing
@@ -101,8 +100,8 @@ class Session:
             reached("begun")
             self._open_staging()
         if isinstance(self._loader, Copy):
-            with _disk_errors_named():
-                self._kept = _unnamed_file()
+            with temporary.errors_named("staged rows"):
+                self._kept = temporary.unnamed_file()
         return known
 
     def _connect(self) -> None:
@@ -165,7 +164,7 @@ class Session:
     def _keep(self, parts: list[Rows]) -> None:
         if self._kept is None:
             return
-        with _disk_errors_named():
+        with temporary.errors_named("staged rows"):
             for part in parts:
                 self._kept.write(part if isinstance(part, bytes) else csv_of(part))
             self._kept.flush()  # a disk that is full must not come to light after the commit
@@ -302,30 +301,3 @@ class Session:
         # Plain strings: the parent would import SQLAlchemy to receive its kind.
         columns = tuple(str.__str__(key) for key in overview.keys())  # noqa: SIM118
         return Written(self._report, columns, [tuple(row) for row in overview])
-
-
-def _unnamed_file() -> IO[bytes]:
-    """Open a file without a name, where temporary files go.
-
-    Left to itself, `tempfile` would try the folders first, with files that have names: one of these stays
-    if the process is killed meanwhile.
-    """
-    given = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
-    folders = [*filter(None, given), "/tmp", "/var/tmp", os.curdir]
-    for folder in folders[:-1]:
-        with suppress(OSError):
-            return tempfile.TemporaryFile(prefix="etl-staged-", dir=folder)
-    return tempfile.TemporaryFile(prefix="etl-staged-", dir=folders[-1])
-
-
-@contextmanager
-def _disk_errors_named() -> Iterator[None]:
-    """Say why what is staged cannot be kept.
-
-    Raises:
-        DatabaseError: the disk refuses.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise DatabaseError(f"a temporary file: {error.strerror}") from None

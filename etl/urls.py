@@ -27,8 +27,8 @@ _HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:]*))(?::(?P<po
 _ESCAPES = "in user, password and names @ : / ? # % are written as %40 %3A %2F %3F %23 %25"
 
 _OTHERS = {
-    "clickhouse", "cockroachdb", "db2", "duckdb", "firebird", "mariadb", "mongodb", "mssql", "mysql", "oracle",
-    "redis", "redshift", "snowflake", "sqlserver",
+    "clickhouse", "cockroachdb", "db2", "duckdb", "firebird", "mariadb", "mongodb", "mssql", "mysql",
+    "oracle", "redis", "redshift", "snowflake", "sqlserver",
 }  # fmt: skip
 """What else a URL may begin with; what is not among them is not repeated."""
 
