@@ -100,10 +100,12 @@ def named(cause: BaseException) -> str:
         return _joined(f"{type(cause).__name__} ({code})", of_postgresql(cause))
     name = getattr(cause, "sqlite_errorname", None)
     if name is not None:
-        said = (
-            "" if name == "SQLITE_CONSTRAINT_TRIGGER" else f" {_first_line(cause)}"
-        )  # a trigger says anything
-        return _joined(f"{type(cause).__name__} ({name}){said}", of_sqlite(name))
+        what = f"{type(cause).__name__} ({name})"
+        if (notes := getattr(cause, "__notes__", None)) is not None:  # which disk is full was found out
+            return f"{what}: {notes[-1]}"
+        if name == "SQLITE_CONSTRAINT_TRIGGER":  # which may say anything
+            return _joined(what, of_sqlite(name))
+        return _joined(f"{what} {_first_line(cause)}", of_sqlite(name))
     # Where libpq cannot take a value, it may be a part of what was meant to be a password.
     said = _VALUE.sub(r"\1", _first_line(cause))
     text = f"{type(cause).__name__} {said}".strip()

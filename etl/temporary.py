@@ -1,4 +1,4 @@
-"""Where temporary files go: staged rows that are kept in case a connection breaks, SQLite's temporary tables.
+"""Where temporary files go: rows that are kept in case a connection breaks, SQLite's temporary tables.
 
 One folder for a process and its children, chosen once: the first that has room. SQLite is told of it by the
 environment (SQLITE_TMPDIR, read when its library is loaded) and on each connection.
@@ -97,8 +97,8 @@ def what_is_full(file: str | None) -> str:
     temporary, database = is_full(there), is_full(os.path.dirname(file))
     if temporary and not database:
         return (
-            f"not the database's disk is full, but the folder for temporary files, {there}: make room there,"
-            " or name another (--temp-dir)"
+            f"not the database's disk is full, but the folder for temporary files, {there}: make room"
+            " there, or name another (--temp-dir)"
         )
     if database and not temporary:
         return f"the disk of {file} is full: make room there"

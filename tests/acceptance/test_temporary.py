@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from etl import temporary
 from etl.errors import DatabaseError
 from tests.postgres import Server
 
-from .conftest import Completed, Etl
+from .conftest import Completed, Etl, children
 from .feeds import OURS, as_object, deal
 
 ROWS = 15_000
@@ -135,20 +136,24 @@ def test_the_folder_that_is_named_is_the_one_that_is_used(etl: Etl, url: str, do
     folder = etl.directory / "of'its own"
     folder.mkdir()
     etl.file(document)
-    used = set()
+    used: set[str] = set()
     running = etl.start(*RUN, "--database", url, "--temp-dir", folder)
     while running.poll() is None:
-        for link in Path("/proc").glob("[0-9]*/fd/*"):
-            try:
-                target = os.readlink(link)
-            except OSError:
-                continue
-            if target.startswith(str(folder)):
-                used.add(target)
+        used |= {file for pid in children(running.pid) for file in open_files(pid) if str(folder) in file}
     completed = running.done()
     assert completed.status == 0, completed.stderr
     assert used
     assert list(folder.iterdir()) == []
+
+
+def open_files(pid: int) -> list[str]:
+    """The files that a process has open."""
+    found = []
+    with suppress(OSError):  # it has ended
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
 
 
 def test_where_no_folder_serves_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
