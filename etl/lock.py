@@ -2,7 +2,7 @@
 
 PostgreSQL keeps it with a transaction (an advisory lock, section 13.3.5 of its manual): behind a pooler a
 session is nobody's own, but a transaction is. On an SQLite file it is a lock of the open file that the
-kernel keeps, on a byte far behind any that SQLite reads or locks; it can be had before there is a connection.
+kernel keeps, on a byte far behind any that SQLite reads or locks; it can be had before any connection.
 """
 
 from __future__ import annotations

@@ -61,7 +61,10 @@ def _note_schema(context: click.Context, _parameter: click.Parameter, name: str 
 
 
 def _target(context: click.Context, _parameter: click.Parameter, url: str) -> Target:
-    return Target(url, context.meta[_SCHEMA])
+    target = Target(url, context.meta[_SCHEMA])
+    if target.schema is not None and not target.is_postgresql:
+        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
+    return target
 
 
 def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], Function]:

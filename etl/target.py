@@ -13,3 +13,8 @@ class Target:
     """A SQLAlchemy URL; it may hold a password."""
     schema: str | None = None
     """The schema that our tables are in (PostgreSQL); None is the first one of the search path."""
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether the URL is of a PostgreSQL server, by a driver that we know."""
+        return self.url.partition(":")[0] in ("postgres", "postgresql", "postgresql+psycopg2")
