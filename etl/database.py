@@ -7,12 +7,14 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from etl import refusals, sqlite, urls
 from etl.errors import ConfigurationError, ConnectionLost, DatabaseError
 from etl.schema import NAMESPACE, Schema, prepare, version_of
 from etl.target import Target
@@ -22,9 +24,6 @@ IDENTITY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 _BEGIN = "sqlite_begin"
 """The execution option that holds SQLite's statement for it."""
-
-BUSY_SECONDS = 30
-"""How long to wait for another writer of an SQLite file, unless the URL says otherwise (`?timeout=`)."""
 
 _POSTGRESQL = {
     "connect_timeout": "10",
@@ -85,28 +84,51 @@ def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
     Raises:
         ConfigurationError: not a URL, or of a database that is not supported.
     """
-    try:
-        parsed = sa.make_url(target.url)
-        if parsed.drivername in ("postgres", "postgresql"):  # which driver that means has changed
-            parsed = parsed.set(drivername="postgresql+psycopg2")
-        arguments: dict[str, Any] = {}
-        if parsed.get_backend_name() == "sqlite":
-            arguments = {} if "timeout" in parsed.query else {"timeout": BUSY_SECONDS}
-        elif parsed.drivername == "postgresql+psycopg2":
-            known = _POSTGRESQL | {"application_name": _application_name()}
-            arguments = {name: value for name, value in known.items() if name not in parsed.query}
-            arguments["client_encoding"] = "utf8"
+    if sqlite.address_of(target.url) is None:
+        return _postgresql_engine(target, read_only)
+    address = sqlite.check(target.url, writes=False, lasting=False)
+    if target.schema is not None:
+        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
+    arguments = {} if "timeout" in address.query else {"timeout": sqlite.BUSY_SECONDS}
+    parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
+    if read_only and address.file is not None:
+        engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, target.url))
+    else:
         engine = sa.create_engine(parsed, connect_args=arguments)
-    except exc.NoSuchModuleError:
-        raise ConfigurationError("the database URL names a database that is not supported") from None
+    _make_transactional(engine)
+    return engine
+
+
+def open_copy(url: str) -> sa.Engine:
+    """Return an engine for a copy of an SQLite database: what is written there, nobody else ever sees.
+
+    The copy is made by the first connection, and ends with the engine's disposal.
+
+    Raises:
+        ConfigurationError: the URL is not SQLite's, or cannot be used.
+    """
+    sqlite.check(url, writes=False, lasting=False)
+    copy = partial(sqlite.connect_to_copy, url)
+    engine = sa.create_engine("sqlite://", creator=copy, poolclass=sa.StaticPool)
+    _make_transactional(engine)
+    return engine
+
+
+def _postgresql_engine(target: Target, read_only: bool) -> sa.Engine:
+    urls.check(target.url)
+    known = _POSTGRESQL | {"application_name": _application_name()}
+    try:
+        if urls.has_several_hosts(target.url):
+            parsed = sa.URL.create("postgresql+psycopg2")
+            arguments = known | urls.libpq_parameters(target.url)
+        else:
+            parsed = sa.make_url(target.url).set(drivername="postgresql+psycopg2")
+            arguments = {name: value for name, value in known.items() if name not in parsed.query}
+        arguments["client_encoding"] = "utf8"
+        engine = sa.create_engine(parsed, connect_args=arguments)
     except (exc.ArgumentError, ValueError, ImportError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {type(error).__name__}") from None
-    if engine.dialect.name == "sqlite":
-        _make_transactional(engine)
-    elif engine.dialect.name != "postgresql":
-        raise ConfigurationError(f"{engine.dialect.name} is not supported: use SQLite or PostgreSQL")
-    elif engine.dialect.driver == "psycopg2":
-        _set_in_transactions(engine, target.schema, read_only)
+    _set_in_transactions(engine, target.schema, read_only)
     return engine
 
 
@@ -193,12 +215,10 @@ def errors_named(doing: str) -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        code = getattr(cause, "pgcode", None) or getattr(cause, "sqlite_errorname", None)
-        text = _safe_text(cause) if code is None or str(code).startswith("SQLITE") else ""
-        detail = " ".join(filter(None, [type(cause).__name__, code and f"({code})", text]))
+        code = getattr(cause, "pgcode", None)
         lost = getattr(error, "connection_invalidated", False) or _AGAIN.match(str(code))
         kind = ConnectionLost if lost or _is_refused(cause) else DatabaseError
-        raise kind(f"database: {doing}: {detail}") from None
+        raise kind(f"database: {doing}: {refusals.named(cause)}") from None
 
 
 def _is_refused(cause: BaseException) -> bool:
@@ -206,18 +226,10 @@ def _is_refused(cause: BaseException) -> bool:
     return type(cause).__name__ == "OperationalError" and getattr(cause, "pgcode", "") is None
 
 
-def _safe_text(cause: BaseException) -> str:
-    """Return the message of SQLite's own errors and of refused connections, which hold no values."""
-    first = str(cause).strip().splitlines()
-    return first[0] if first else ""
-
-
 def is_missing(engine: sa.Engine) -> bool:
     """Say whether the database is an SQLite file that is not there (connecting would create it)."""
-    file = engine.url.database
-    return (
-        engine.dialect.name == "sqlite" and file not in (None, "", ":memory:") and not Path(file).exists()
-    )
+    file = sqlite.file_of_engine(engine)
+    return file is not None and not Path(file).exists()
 
 
 @contextmanager
@@ -228,6 +240,7 @@ def transaction(target: Target, schema: Schema, *, must_exist: bool = False) -> 
         ConfigurationError: as `open_engine` and `prepare`.
         DatabaseError: the database refuses.
     """
+    urls.check(target.url)
     engine = open_engine(target)
     if must_exist and is_missing(engine):
         raise DatabaseError(f"database: there is no file {engine.url.database}")
@@ -247,6 +260,7 @@ def reading(target: Target, schema: Schema, *, must_exist: bool = True) -> Itera
         ConfigurationError: as `open_engine` and `version_of`.
         DatabaseError: the database refuses, or is a file that is not there.
     """
+    urls.check(target.url, writes=False, lasting=must_exist)
     engine = open_engine(target, read_only=True)
     if is_missing(engine):
         if must_exist:

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import ledger
 from etl.child import termination_held
 from etl.columns import csv_of
-from etl.database import errors_named, is_missing, open_engine, writing
+from etl.database import errors_named, open_copy, open_engine, writing
 from etl.errors import ConnectionLost, DatabaseError, LockHeld
 from etl.faults import reached
 from etl.lock import FileLock, take_lock
@@ -38,8 +38,8 @@ from etl.plan import Plan
 from etl.progress import Figures
 from etl.report import RunReport, Written, disagreement
 from etl.schema import prepare
+from etl.sqlite import address_of
 from etl.staging import Copy, loader_for
-from etl.target import Target
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """How long to wait, in seconds, before each attempt to open a session again."""
@@ -106,9 +106,9 @@ class Session:
         return known
 
     def _connect(self) -> None:
-        engine = open_engine(self._plan.target)
-        if self._plan.dry_run and is_missing(engine):  # it must not come to be
-            engine = open_engine(Target("sqlite://"))
+        target = self._plan.target
+        copied = self._plan.dry_run and address_of(target.url) is not None
+        engine = open_copy(target.url) if copied else open_engine(target)
         self._stack.callback(engine.dispose)
         self._connection = self._stack.enter_context(engine.connect())
 

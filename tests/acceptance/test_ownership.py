@@ -142,7 +142,7 @@ def test_only_postgresql_has_schemas(etl: Etl, database: Database) -> None:
     [
         ("ALTER TABLE deals ADD COLUMN theirs TEXT", "“theirs”"),
         ("ALTER TABLE deals RENAME COLUMN label TO title", "“label”"),
-        ("ALTER TABLE wallets RENAME TO own; CREATE VIEW wallets AS SELECT * FROM own", "no ordinary table"),
+        ("ALTER TABLE wallets RENAME TO w; CREATE VIEW wallets AS SELECT * FROM w", "no ordinary table"),
         ("CREATE TABLE wallet_addresses (address TEXT, hint TEXT)", "“wallet_addresses”"),
         ("CREATE TABLE etl_schema (name TEXT, hint TEXT)", "“etl_schema”"),
         ("CREATE TABLE etl_sources (pipeline TEXT, hint TEXT)", "“etl_sources”"),
