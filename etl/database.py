@@ -87,8 +87,6 @@ def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
     if sqlite.address_of(target.url) is None:
         return _postgresql_engine(target, read_only)
     address = sqlite.check(target.url, writes=False, lasting=False)
-    if target.schema is not None:
-        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
     arguments = {} if "timeout" in address.query else {"timeout": sqlite.BUSY_SECONDS}
     parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
     if read_only and address.file is not None:

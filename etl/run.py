@@ -72,7 +72,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     """
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     keeps = not (options["dry_run"] or options["explain"])
-    urls.check(options["database"], writes=keeps, lasting=keeps)
+    urls.check(options["database"].url, writes=keeps, lasting=keeps)
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from etl.urls import is_postgresql
+
 
 @dataclass(frozen=True)
 class Target:
@@ -16,5 +18,5 @@ class Target:
 
     @property
     def is_postgresql(self) -> bool:
-        """Whether the URL is of a PostgreSQL server, by a driver that we know."""
-        return self.url.partition(":")[0] in ("postgres", "postgresql", "postgresql+psycopg2")
+        """Whether it is one of a PostgreSQL server."""
+        return is_postgresql(self.url)
