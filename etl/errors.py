@@ -13,7 +13,7 @@
     │   └── ConnectionLost          what may go well on another connection
     ├── LockHeld               75   another run is at work
     ├── ConfigurationError     78   settings that contradict each other or are missing
-    └── Stopped         130, 143   a signal came
+    └── Stopped         130, 143   SIGINT came; SIGTERM or SIGHUP
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
 sysexits(3). Messages are one line, name the source, say where (a byte
@@ -26,6 +26,8 @@ from __future__ import annotations
 import signal
 import traceback
 from pathlib import Path
+
+from etl.text import visible
 
 SAID_LIMIT = 500
 """How much of what somebody else says is shown, in characters."""
@@ -111,7 +113,7 @@ class Stopped(EtlError):
     def __init__(self, number: int, when: str = "nothing was committed") -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}, {when}")
         self.number = number
-        self.exit_status = 128 + number
+        self.exit_status = 128 + (number if number == signal.SIGINT else signal.SIGTERM)
 
     def after_commit(self) -> None:
         """Say that it came too late to undo anything."""
@@ -135,6 +137,6 @@ def stack_of(error: BaseException | None) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return what somebody else says as one line of a sane length, with � for what cannot be printed."""
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    """Return what somebody else says as one line of a sane length, with escapes for what is not printed."""
+    line = visible(" ".join(text.split()))
     return line if len(line) <= SAID_LIMIT else f"{line[:SAID_LIMIT]}…"

@@ -28,6 +28,7 @@ from etl.messages import Word
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.report import RunReport, Written
+from etl.signals import STOPPING
 from etl.slabs import Slabs
 
 TICK_SECONDS = 0.1
@@ -38,8 +39,6 @@ MEMORY_SECONDS = 5.0
 
 GRACE_SECONDS = 3.0
 """How long a child may take to roll back before it is killed."""
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 logger = logging.getLogger(__name__)
 
@@ -184,13 +183,15 @@ def _watch(
             if name == "writer" and isinstance(word, Finished):
                 written: Written = word.value
                 return written  # whatever others met with, it was committed
+            if noted:  # the signal may have gone to all processes of the group, and this one ended by it
+                raise Stopped(noted[0])
             if isinstance(word, str):
                 if not name.startswith("worker") or next(workers, workers) is workers:
                     raise ProcessDied(word)
                 logger.warning("%s; another one takes over", word)
             elif isinstance(word, Failed):
                 if word.details:
-                    logger.debug("%s", word.details)
+                    logger.debug("that came from:", extra={"stack": word.details})
                 raise word.error
 
 
@@ -213,11 +214,11 @@ class _Family:
             receiving, sending = self.context.Pipe(duplex=False)
             child = self.context.Process(target=self._run, args=(sending, function), name=name)
             # A signal must not meet the parent's handler in the child, which would only note it.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
             try:
                 child.start()
             finally:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         sending.close()
         self._children[name] = self._silent[name] = child, receiving
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from etl.options import database_options
+from etl.show import line
 from pipelines.deals.selection import LOTUS_OPTIONS
 
 _lotus_api, _lotus_token = LOTUS_OPTIONS
@@ -56,7 +57,7 @@ def list_(database: str) -> None:
 
     with _opened(database, writes=False, must_exist=True) as connection:
         for row in connection.execute(sa.select(tables.wallets).order_by(tables.wallets.c.id)):
-            click.echo(row.id if row.address is None else f"{row.id} {row.address}")
+            line(row.id if row.address is None else f"{row.id} {row.address}")
 
 
 @wallets.command()
