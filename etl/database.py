@@ -46,6 +46,7 @@ def open_engine(url: str) -> sa.Engine:
 
     Raises:
         ConfigurationError: not a URL, or of a database that is not supported.
+        DatabaseError: a relative path, and the working directory is gone.
     """
     try:
         parsed = sa.make_url(url)
@@ -63,6 +64,8 @@ def open_engine(url: str) -> sa.Engine:
         raise ConfigurationError("the database URL names a database that is not supported") from None
     except (exc.ArgumentError, ValueError, ImportError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {type(error).__name__}") from None
+    except OSError as error:  # which SQLAlchemy makes the file's path absolute with
+        raise DatabaseError(f"database: the working directory cannot be used: {error.strerror}") from None
     if engine.dialect.name == "sqlite":
         _make_transactional(engine)
     elif engine.dialect.name != "postgresql":

@@ -23,11 +23,22 @@ feed and no secrets.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import signal
 import traceback
 from pathlib import Path
 
 from etl.text import visible
+
+_LIMITS = {
+    errno.EAGAIN: " (the limit on processes and threads: ulimit -u, or a service's TasksMax)",
+    errno.EMFILE: " (the limit of a process: ulimit -n)",
+    errno.ENFILE: "",
+    errno.ENOMEM: "",
+}
+"""What the system refuses, and by which limit."""
 
 SAID_LIMIT = 500
 """How much of what somebody else says is shown, in characters."""
@@ -121,10 +132,28 @@ class Stopped(EtlError):
 
 
 def unexpected(process: str, error: Exception) -> ProcessDied:
-    """Return what to say of an error that no user can cause: its kind and place, but no values."""
+    """Return what to say of an error that no setting explains: its kind and place, but no values.
+
+    If the system has refused something, it is said what that was.
+    """
+    if (refused := refusal(error)) is not None:
+        return ProcessDied(f"{process} cannot go on: {refused}")
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind, file = type(error).__name__, Path(place.filename).name
     return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")
+
+
+def refusal(error: Exception) -> str | None:
+    """Return what the system refuses to a process, if that is what an error is about."""
+    code = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    if isinstance(error, RuntimeError) and text.startswith("can't start new thread"):
+        code = errno.EAGAIN
+    # The latter is what glibc says of a library that it cannot load for want of memory.
+    unmapped = isinstance(error, ImportError) and re.search("failed to map|allocate memory", text)
+    if unmapped or isinstance(error, MemoryError):
+        code = errno.ENOMEM
+    return f"{os.strerror(code)}{_LIMITS[code]}" if code in _LIMITS else None
 
 
 def stack_of(error: BaseException | None) -> str:

@@ -187,7 +187,7 @@ def _checked_one(option: click.Option, value: Any, context: click.Context, more:
     try:
         option.type.convert(value, option, context)
     except click.UsageError as error:
-        raise ValueError(" ".join(error.message.split())) from None
+        raise ValueError(" ".join(error.message.split()).rstrip(".")) from None
     return value
 
 

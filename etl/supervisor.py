@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from etl.channels import SPARES, Channel, Line, Lines
 from etl.child import Failed, Finished, run_child
-from etl.errors import EtlError, ProcessDied, Stopped
+from etl.errors import EtlError, ProcessDied, Stopped, refusal
 from etl.faults import reached
 from etl.memory import proportional_bytes
 from etl.messages import Word
@@ -103,10 +103,9 @@ def _refusals_named() -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        raise ProcessDied(f"the system gives no memory or process for a run: {error.strerror}") from None
-    except MemoryError:
-        raise ProcessDied("the system gives no memory for a run") from None
+    except (OSError, MemoryError) as error:
+        why = refusal(error) or str(error)
+        raise ProcessDied(f"the system gives no memory or process for a run: {why}") from None
 
 
 def _workers(plan: Plan, slabs: Slabs, lines: list[Line], family: _Family) -> Iterator[None]:
@@ -140,6 +139,10 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: 
                 return
             reader.read(number, feed, plan.pipeline, plan.allow_empty)
     reader.finish(version)
+    if figures.matched == 0 and plan.pipeline.unmatched is not None:  # the writer has counted them all
+        warnings = {plan.pipeline.unmatched(opening, plan.selection) for opening in reader.openings}
+        for warning in filter(None, warnings):
+            logger.warning("%s", warning)
 
 
 def _work(plan: Plan, slabs: Slabs, lines: list[Line], line: Line) -> None:
