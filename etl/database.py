@@ -83,16 +83,20 @@ def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
 
     Raises:
         ConfigurationError: not a URL, or of a database that is not supported.
+        DatabaseError: a relative path, and the working directory is gone.
     """
     if sqlite.address_of(target.url) is None:
         return _postgresql_engine(target, read_only)
     address = sqlite.check(target.url, writes=False, lasting=False)
     arguments = {} if "timeout" in address.query else {"timeout": sqlite.BUSY_SECONDS}
     parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
-    if read_only and address.file is not None:
-        engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, target.url))
-    else:
-        engine = sa.create_engine(parsed, connect_args=arguments)
+    try:
+        if read_only and address.file is not None:
+            engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, target.url))
+        else:
+            engine = sa.create_engine(parsed, connect_args=arguments)
+    except OSError as error:  # which SQLAlchemy makes the file's path absolute with
+        raise DatabaseError(f"database: the working directory cannot be used: {error.strerror}") from None
     _make_transactional(engine)
     return engine
 
