@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from etl.errors import EtlError, ProcessDied, stack_of, unexpected
+from etl.signals import STOPPING
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,15 @@ def run_child(parent: Connection, outcome: Connection, function: Callable[[], An
     # What psycopg2 can raise to nobody, such as a session's end within COPY, it would print, with values.
     sys.excepthook = _say_nothing
     sys.unraisablehook = _say_nothing
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the parent decides
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     word: Finished | Failed
     try:
         # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         word = Finished(function())
     except EtlError as error:
         word = Failed(error)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import os
-import signal
 import sys
+from datetime import datetime
 from typing import Any
 
 import click
 
-from etl import __version__, pipeline
-from etl.errors import EtlError, ProcessDied, stack_of, unexpected
-from etl.options import database_options, run_options
+from etl import __version__, pipeline, signals, streams
+from etl.errors import DatabaseError, EtlError, ProcessDied, stack_of, unexpected
+from etl.options import database_options, run_options, warnings_of
+from etl.show import line, table
 from etl.target import Target
+from etl.text import rfc3339, visible
 
 
 class _Pipelines(click.Group):
@@ -43,6 +45,8 @@ class _Run(_Pipelines):
             from etl.run import run
 
             logs.set_up(options["log_format"], options["verbose"], options["quiet"])
+            for warning in warnings_of(click.get_current_context()):
+                logging.getLogger("etl").warning("%s", warning)
             run(loaded, options)
 
         for option in reversed(run_options(loaded)):
@@ -88,7 +92,7 @@ def sample() -> None:
 def pipelines() -> None:
     """List the pipelines that are installed."""
     for name in pipeline.names():
-        click.echo(f"{name}  {pipeline.describe(name).SUMMARY}")
+        line(f"{name}  {pipeline.describe(name).SUMMARY}")
 
 
 @cli.command()
@@ -136,7 +140,6 @@ def rejects(database: Target, run_id: int | None, as_json: bool) -> None:
 def _print_rows(database: Target, query: Any, as_json: bool, shown: tuple[str, ...]) -> None:
     from etl import ledger
     from etl.database import reading
-    from etl.show import table
 
     with reading(database, ledger.SCHEMA) as connection:
         rows = connection.execute(query).mappings().all() if connection is not None else []
@@ -144,38 +147,38 @@ def _print_rows(database: Target, query: Any, as_json: bool, shown: tuple[str, .
         for row in rows:
             click.echo(json.dumps(dict(row), default=_plain))
     elif rows:
-        click.echo(table(shown, [[_brief(row[name]) for name in shown] for row in rows]))
+        click.echo(table(shown, [[row[name] for name in shown] for row in rows]))
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return rfc3339(value)
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _brief(value: Any) -> Any:
-    return value.isoformat(" ", "seconds") if hasattr(value, "isoformat") else value
 
 
 def main() -> None:
     """Run the command, and exit with the status that `etl.errors` gives."""
+    streams.guard()
+    signals.settle_inherited()
     try:
         status = cli.main(standalone_mode=False) or 0
+        if (lost := streams.output_failure()) is not None:
+            raise DatabaseError(f"standard output: {lost.strerror}")
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(visible(said.getvalue(), keep="\n"), err=True, nl=False)
         status = error.exit_code
     except EtlError as error:
         _say(error.message)
         status = error.exit_status
     except (click.Abort, KeyboardInterrupt):
         status = 130
-    except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except Exception as error:
-        logging.getLogger("etl").debug("%s", stack_of(error))
+        logging.getLogger("etl").debug("that came from:", extra={"stack": stack_of(error)})
         _say(unexpected("the parent process", error).message)
         status = ProcessDied.exit_status
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # all is done and told: it would change the status alone
+    signals.ignore_stopping()
     sys.exit(status)
 
 
@@ -186,4 +189,4 @@ def _say(message: str) -> None:
     if logs.is_json():
         logging.getLogger("etl").error("%s", message)
     else:
-        click.echo(f"etl: {message}", err=True)
+        line(f"etl: {message}", err=True)

@@ -40,7 +40,15 @@ _AGAIN = re.compile("08|57P0[123]|40001|40P01")
 _LOCK_TIMEOUT = "60s"
 """How long to wait for a lock on a table, unless the role, the database or the URL says otherwise."""
 
-_SCHEMA_HERE = sa.text("SELECT coalesce(:schema, current_schema())")
+_SCHEMA_HERE = sa.text(
+    """
+    SELECT coalesce(:schema, (
+        SELECT name FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place)
+        WHERE NOT starts_with(name, 'pg_temp_') ORDER BY place LIMIT 1
+    ))
+    """
+)
+"""The first schema of the search path that there is; one of temporary tables may be named there too."""
 
 _SETTINGS = sa.text(
     """
@@ -60,6 +68,13 @@ has nothing for it, and then holds nothing back, so no timeout shall end it.
 """
 
 
+_CLOSED_AT_ONCE = (
+    "database: the connection was closed at its first transaction; if that is what a pooler in statement"
+    " mode does, connect to the server itself, or to a pooler in session or transaction mode"
+)
+"""PgBouncer gives a reason, but libpq does not tell it."""
+
+
 def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
     """Return an engine for a database; one that is `read_only` cannot write to it.
 
@@ -68,18 +83,20 @@ def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
 
     Raises:
         ConfigurationError: not a URL, or of a database that is not supported.
+        DatabaseError: a relative path, and the working directory is gone.
     """
     if sqlite.address_of(target.url) is None:
         return _postgresql_engine(target, read_only)
     address = sqlite.check(target.url, writes=False, lasting=False)
-    if target.schema is not None:
-        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
     arguments = {} if "timeout" in address.query else {"timeout": sqlite.BUSY_SECONDS}
     parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
-    if read_only and address.file is not None:
-        engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, target.url))
-    else:
-        engine = sa.create_engine(parsed, connect_args=arguments)
+    try:
+        if read_only and address.file is not None:
+            engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, target.url))
+        else:
+            engine = sa.create_engine(parsed, connect_args=arguments)
+    except OSError as error:  # which SQLAlchemy makes the file's path absolute with
+        raise DatabaseError(f"database: the working directory cannot be used: {error.strerror}") from None
     _make_transactional(engine)
     return engine
 
@@ -125,12 +142,17 @@ def _application_name() -> str:
 def _set_in_transactions(engine: sa.Engine, schema: str | None, read_only: bool) -> None:
     """Have every transaction on PostgreSQL set what it needs; and see that all text can be kept."""
 
-    @sa.event.listens_for(engine, "connect")
+    @sa.event.listens_for(engine, "connect", insert=True)  # before SQLAlchemy asks anything
     def _connect(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_encoding")
-            (encoding,) = cursor.fetchone()
-        connection.rollback()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW server_encoding")
+                (encoding,) = cursor.fetchone()
+            connection.rollback()
+        except engine.dialect.loaded_dbapi.OperationalError:
+            if not connection.closed:
+                raise
+            raise ConnectionLost(_CLOSED_AT_ONCE) from None
         if encoding != "UTF8":
             raise ConfigurationError(f"the database's encoding is {encoding}, but text needs UTF8")
 

@@ -14,7 +14,7 @@
     │   └── ConnectionLost          what may go well on another connection
     ├── LockHeld               75   another run is at work
     ├── ConfigurationError     78   settings that contradict each other or are missing
-    └── Stopped         130, 143   a signal came
+    └── Stopped         130, 143   SIGINT came; SIGTERM or SIGHUP
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
 sysexits(3). Messages are one line, name the source, say where (a byte
@@ -24,9 +24,22 @@ feed and no secrets.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import signal
 import traceback
 from pathlib import Path
+
+from etl.text import visible
+
+_LIMITS = {
+    errno.EAGAIN: " (the limit on processes and threads: ulimit -u, or a service's TasksMax)",
+    errno.EMFILE: " (the limit of a process: ulimit -n)",
+    errno.ENFILE: "",
+    errno.ENOMEM: "",
+}
+"""What the system refuses, and by which limit."""
 
 SAID_LIMIT = 500
 """How much of what somebody else says is shown, in characters."""
@@ -118,7 +131,7 @@ class Stopped(EtlError):
     def __init__(self, number: int, when: str = "nothing was committed") -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}, {when}")
         self.number = number
-        self.exit_status = 128 + number
+        self.exit_status = 128 + (number if number == signal.SIGINT else signal.SIGTERM)
 
     def after_commit(self) -> None:
         """Say that it came too late to undo anything."""
@@ -126,10 +139,28 @@ class Stopped(EtlError):
 
 
 def unexpected(process: str, error: Exception) -> ProcessDied:
-    """Return what to say of an error that no user can cause: its kind and place, but no values."""
+    """Return what to say of an error that no setting explains: its kind and place, but no values.
+
+    If the system has refused something, it is said what that was.
+    """
+    if (refused := refusal(error)) is not None:
+        return ProcessDied(f"{process} cannot go on: {refused}")
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind, file = type(error).__name__, Path(place.filename).name
     return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")
+
+
+def refusal(error: Exception) -> str | None:
+    """Return what the system refuses to a process, if that is what an error is about."""
+    code = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    if isinstance(error, RuntimeError) and text.startswith("can't start new thread"):
+        code = errno.EAGAIN
+    # The latter is what glibc says of a library that it cannot load for want of memory.
+    unmapped = isinstance(error, ImportError) and re.search("failed to map|allocate memory", text)
+    if unmapped or isinstance(error, MemoryError):
+        code = errno.ENOMEM
+    return f"{os.strerror(code)}{_LIMITS[code]}" if code in _LIMITS else None
 
 
 def stack_of(error: BaseException | None) -> str:
@@ -142,6 +173,6 @@ def stack_of(error: BaseException | None) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return what somebody else says as one line of a sane length, with � for what cannot be printed."""
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    """Return what somebody else says as one line of a sane length, with escapes for what is not printed."""
+    line = visible(" ".join(text.split()))
     return line if len(line) <= SAID_LIMIT else f"{line[:SAID_LIMIT]}…"

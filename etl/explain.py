@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
 from etl.errors import EmptyFeed
 from etl.framing import Layout
 from etl.pipeline import Pipeline
 from etl.plan import Plan
 from etl.predicate import literals
+from etl.show import line
 from etl.source import Source, errors_named, open_feed
 
 
@@ -78,4 +77,4 @@ def _staging(plan: Plan) -> str:
 def show(lines: list[tuple[str, str]]) -> None:
     """Print names and values in two columns."""
     for name, value in lines:
-        click.echo(f"{name + ':':<15}{value}")
+        line(f"{name + ':':<15}{value}")

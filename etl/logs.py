@@ -1,4 +1,4 @@
-"""Log lines, on standard error."""
+"""Log lines, on standard error. A record's `stack` is shown below its message, on lines of its own."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from etl.text import rfc3339, visible
+
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps(
             {
-                "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+                "time": _time(record, "auto"),
                 "level": record.levelname.lower(),
-                "message": record.getMessage(),
+                "message": "\n".join([record.getMessage(), *_stack(record)]),
             }
         )
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        first = f"{_time(record, 'seconds')} {record.levelname} {visible(record.getMessage())}"
+        return "\n".join([first, *map(visible, _stack(record))])
+
+
+def _time(record: logging.LogRecord, timespec: str) -> str:
+    return rfc3339(datetime.fromtimestamp(record.created, UTC), timespec)
+
+
+def _stack(record: logging.LogRecord) -> list[str]:
+    stack: str = getattr(record, "stack", "")
+    return stack.splitlines()
 
 
 def set_up(log_format: str, verbose: bool, quiet: bool) -> None:
     """Send this program's log lines to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
     logger = logging.getLogger("etl")
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)

@@ -5,8 +5,6 @@ A setting comes from the command line, or else the environment, a file, or the d
 
 from __future__ import annotations
 
-import os
-import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -15,12 +13,15 @@ from typing import Any, TypeVar
 
 import click
 
+from etl import settings
 from etl.errors import ConfigurationError
-from etl.pipeline import describe
+from etl.pipeline import describe, names
 from etl.service import Duration
+from etl.show import line
 from etl.target import Target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_WARNINGS = "etl.options.warnings"
 _SCHEMA = "etl.schema"
 """Where click's context keeps the schema that was named, for the option that names the database."""
 
@@ -61,7 +62,10 @@ def _note_schema(context: click.Context, _parameter: click.Parameter, name: str 
 
 
 def _target(context: click.Context, _parameter: click.Parameter, url: str) -> Target:
-    return Target(url, context.meta[_SCHEMA])
+    target = Target(url, context.meta[_SCHEMA])
+    if target.schema is not None and not target.is_postgresql:
+        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
+    return target
 
 
 def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], Function]:
@@ -81,9 +85,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         _config_option(pipeline.name, strict=True),
         click.option(
             "--source", "sources", multiple=True, metavar="URI", default=(pipeline.default_source,),
+            type=SourceUri(), callback=_need_one,
             envvar=["ETL_SOURCE", *pipeline.source_variables], show_default=True,
             help=f"The feed: {', '.join(['a path', '- (standard input)', *pipeline.named_sources])}"
-            " or an http(s) URL; repeatable.",
+            " or an http(s) URL; repeatable, in the environment one a line.",
         ),
         _database_option(pipeline.default_database),
         _schema_option(),
@@ -155,6 +160,25 @@ def _spelled(length: timedelta) -> str:
     return f"{length / timedelta(hours=1):g}h"
 
 
+class SourceUri(click.ParamType[str]):
+    """Where a feed is. A path may hold blanks: in the environment there is one source a line."""
+
+    name = "uri"
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Return the lines that are not blank."""
+        lines = (line.strip("\r") for line in rv.split("\n"))
+        return [line for line in lines if line.strip()]
+
+
+def _need_one(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    if not given:
+        raise click.BadParameter("at least one source is needed")
+    return given
+
+
 def _read_config(
     pipeline: str | None,
     strict: bool,
@@ -162,46 +186,21 @@ def _read_config(
     _parameter: click.Parameter,
     given: Path | None,
 ) -> None:
-    """Take the settings of a file as the defaults: its top level, and over it the pipeline's table.
-
-    It is written for `etl run`; the other commands pass over what is not theirs (not `strict`).
+    """Take the settings of a file as the defaults.
 
     Raises:
         ConfigurationError: the file cannot be read, or has a setting that there is not.
     """
-    file = given if given is not None else _default_file()
-    if file is None:
+    found = settings.read(given)
+    context.default_map = settings.defaults(found, pipeline, names(), context, strict)
+    if strict:
+        context.meta[_WARNINGS] = found.warnings  # for the log, which is not set up yet
         return
-    try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: not TOML: {error}") from None
-    own = settings.get(pipeline or "", {})
-    shared = {name: value for name, value in settings.items() if not isinstance(value, dict)}
-    values = {name.replace("-", "_"): value for name, value in {**shared, **own}.items()}
-    names = {_setting(parameter): parameter.name for parameter in context.command.params}
-    if strict and (unknown := values.keys() - names.keys()):
-        raise ConfigurationError(f"{file}: there is no setting “{min(unknown)}”")
-    context.default_map = {
-        names[name]: [value] if _repeats(context, names[name]) and not isinstance(value, list) else value
-        for name, value in values.items()
-        if name in names
-    }
+    for warning in found.warnings:
+        line(f"etl: {warning}", err=True)
 
 
-def _setting(parameter: click.Parameter) -> str:
-    """Return an option's name in a file: that of its long form."""
-    long = next((text for text in parameter.opts if text.startswith("--")), "")
-    return long.removeprefix("--").replace("-", "_")
-
-
-def _repeats(context: click.Context, name: str | None) -> bool:
-    return any(p.name == name and getattr(p, "multiple", False) for p in context.command.params)
-
-
-def _default_file() -> Path | None:
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    candidates = (Path("etl.toml"), home / "etl" / "config.toml")
-    return next((file for file in candidates if file.is_file()), None)
+def warnings_of(context: click.Context) -> list[str]:
+    """Return what there is to warn of in the settings of `etl run`."""
+    found: list[str] = context.meta.get(_WARNINGS, [])
+    return found

@@ -112,6 +112,8 @@ class Pipeline:
     stale_after: timedelta
     """How old a feed may be before there is a warning."""
     default_database: str
+    unmatched: Callable[[bytes, Selection], str | None] | None = None
+    """Where no record of a feed matched: from the feed's first bytes to what to warn of, if anything."""
     columns: str | None = None
     """Names the `Columns` in the same way, where rows go to the file that the option `output` names: its
     rows are made into columns by the workers."""

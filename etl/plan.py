@@ -71,14 +71,12 @@ class Plan:
     @property
     def refuses_nul(self) -> bool:
         """Whether the rows go to PostgreSQL, whose texts hold no NUL."""
-        return self.target.url.startswith("postgres") and self.output is None
+        return self.target.is_postgresql and self.output is None
 
     @property
     def copies(self) -> bool:
         """Whether the workers make text for COPY of the rows; where there is a limit, they are counted."""
-        scheme = self.target.url.partition(":")[0]
-        postgresql = scheme in ("postgres", "postgresql", "postgresql+psycopg2")
-        return postgresql and self.limit is None and self.output is None
+        return self.target.is_postgresql and self.limit is None and self.output is None
 
     @property
     def sweeps(self) -> bool:

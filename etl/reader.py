@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from etl.grammar import Grammar
 
 
+OPENING_BYTES = 4096
+"""How much of a feed's first records is kept, to say what may be wrong where none matched."""
+
 CROWDED_CHUNKS = 32
 """For how many chunks all workers take turns, after the reader had to wait for a free slab."""
 
@@ -93,6 +96,8 @@ class Reader:
         self._read_before = 0
         """Their compressed length."""
         self._stop = False
+        self.openings: list[bytes] = []
+        """The first bytes of records of every feed that has any."""
 
     def wait_until_ready(self) -> Version | None:
         """Wait for the writer, which may have to wait for another run; return what it knows of the feed."""
@@ -118,6 +123,7 @@ class Reader:
                 raise
             self._read_before += feed.bytes_read
             return
+        self.openings.append(head[self._layout.start :][:OPENING_BYTES])
         reached("opened")
         self._announce(source)
         self._offset = self._exact_until = self._layout.start

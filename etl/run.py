@@ -19,8 +19,11 @@ from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, cores, slabs_for
 from etl.progress import Figures, ProgressBar, ProgressLog
 from etl.report import RunReport, Written
-from etl.service import Signals, serve
-from etl.show import table
+from etl.service import serve
+from etl.show import line, table
+from etl.signals import Signals
+from etl.streams import output_failure
+from etl.text import rfc3339
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +164,7 @@ def _tell(written: Written, options: Mapping[str, Any]) -> None:
         _print_json(written.report)
     elif written.overview:
         click.echo(table(written.columns, written.overview))
+        _warn_if_lost()
     summary = _summary(written.report)
     if options["dry_run"]:
         summary = f"dry run: {summary}"
@@ -169,11 +173,20 @@ def _tell(written: Written, options: Mapping[str, Any]) -> None:
     if options["interval"] is not None or options["log_format"] == "json":
         logger.info("%s", summary)
     else:
-        click.echo(summary, err=True)
+        line(summary, err=True)
 
 
 def _print_json(report: RunReport) -> None:
-    click.echo(json.dumps(dataclasses.asdict(report), default=datetime.isoformat))
+    click.echo(json.dumps(dataclasses.asdict(report), default=rfc3339))
+    _warn_if_lost()
+
+
+def _warn_if_lost() -> None:
+    """Say that the report was not printed; what the run did, and its status, are not changed by that."""
+    if (failure := output_failure()) is not None:
+        logger.warning(
+            "the report could not be written to standard output: %s; “etl history” has it", failure.strerror
+        )
 
 
 def _summary(report: RunReport) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from types import FrameType
 from typing import Any
 
 import click
 
 from etl.errors import ConfigurationError, EtlError, Stopped, stack_of, unexpected
+from etl.signals import Signals
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +24,8 @@ class Duration(click.ParamType[timedelta]):
     """A length of time: `90s`, `1h30m`; a number alone is seconds."""
 
     name = "duration"
+    takes_numbers = True
+    """In a file of settings, beside texts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the time that a text spells."""
@@ -44,43 +44,6 @@ class Duration(click.ParamType[timedelta]):
         if not timedelta() < length <= _LONGEST:
             self.fail(f"{value!r} is not a length of time to wait", param, ctx)
         return length
-
-
-class Signals:
-    """SIGINT and SIGTERM, noted within a `with` for whoever has to end things in order."""
-
-    def __init__(self) -> None:
-        self.noted: list[int] = []
-        self._raising = False
-
-    def __enter__(self) -> Signals:
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._come) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _come(self, number: int, _frame: FrameType | None) -> None:
-        self.noted.append(number)
-        if self._raising:
-            raise Stopped(number)
-
-    @contextmanager
-    def raising(self) -> Iterator[None]:
-        """Have them end what is done here, as any error does. Not for what logs: logging swallows errors.
-
-        Raises:
-            Stopped: one of them came, here or before.
-        """
-        self._raising = True
-        try:
-            if self.noted:
-                raise Stopped(self.noted[0])
-            yield
-        finally:
-            self._raising = False
 
 
 def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) -> None:
@@ -106,7 +69,7 @@ def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) 
             logger.error("%s", error.message)
         except Exception as error:
             logger.error("%s", unexpected("the parent process", error).message)
-            logger.debug("%s", stack_of(error))
+            logger.debug("that came from:", extra={"stack": stack_of(error)})
         first = False
         passed = max(0, int((time.monotonic() - due) // seconds))
         due += (1 + passed) * seconds

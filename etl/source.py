@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
 from etl.origin import PATIENT, Patience, Source, Version, redacted
+from etl.text import rfc3339
 
 if TYPE_CHECKING:
     from etl.frames import Frames
@@ -131,7 +132,7 @@ def warn_if_stale(version: Version, after: timedelta | None) -> None:
     modified_at = version.modified_at
     if after is not None and modified_at is not None and (age := datetime.now(UTC) - modified_at) > after:
         hours = age / timedelta(hours=1)
-        logger.warning("the feed is stale: last changed %.1f hours ago, at %s", hours, modified_at)
+        logger.warning("the feed is stale: last changed %.1f hours ago, at %s", hours, rfc3339(modified_at))
 
 
 class Feed:

@@ -21,13 +21,14 @@ from typing import Any, Protocol
 
 from etl.channels import SPARES, Channel, Line, Lines
 from etl.child import Failed, Finished, run_child
-from etl.errors import EtlError, ProcessDied, Stopped
+from etl.errors import EtlError, ProcessDied, Stopped, refusal
 from etl.faults import reached
 from etl.memory import proportional_bytes
 from etl.messages import Word
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.report import RunReport, Written
+from etl.signals import STOPPING
 from etl.slabs import Slabs
 
 TICK_SECONDS = 0.1
@@ -38,8 +39,6 @@ MEMORY_SECONDS = 5.0
 
 GRACE_SECONDS = 3.0
 """How long a child may take to roll back before it is killed."""
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +103,9 @@ def _refusals_named() -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        raise ProcessDied(f"the system gives no memory or process for a run: {error.strerror}") from None
-    except MemoryError:
-        raise ProcessDied("the system gives no memory for a run") from None
+    except (OSError, MemoryError) as error:
+        why = refusal(error) or str(error)
+        raise ProcessDied(f"the system gives no memory or process for a run: {why}") from None
 
 
 def _workers(plan: Plan, slabs: Slabs, lines: list[Line], family: _Family) -> Iterator[None]:
@@ -141,6 +139,10 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: 
                 return
             reader.read(number, feed, plan.pipeline, plan.allow_empty)
     reader.finish(version)
+    if figures.matched == 0 and plan.pipeline.unmatched is not None:  # the writer has counted them all
+        warnings = {plan.pipeline.unmatched(opening, plan.selection) for opening in reader.openings}
+        for warning in filter(None, warnings):
+            logger.warning("%s", warning)
 
 
 def _work(plan: Plan, slabs: Slabs, lines: list[Line], line: Line) -> None:
@@ -184,13 +186,15 @@ def _watch(
             if name == "writer" and isinstance(word, Finished):
                 written: Written = word.value
                 return written  # whatever others met with, it was committed
+            if noted:  # the signal may have gone to all processes of the group, and this one ended by it
+                raise Stopped(noted[0])
             if isinstance(word, str):
                 if not name.startswith("worker") or next(workers, workers) is workers:
                     raise ProcessDied(word)
                 logger.warning("%s; another one takes over", word)
             elif isinstance(word, Failed):
                 if word.details:
-                    logger.debug("%s", word.details)
+                    logger.debug("that came from:", extra={"stack": word.details})
                 raise word.error
 
 
@@ -213,11 +217,11 @@ class _Family:
             receiving, sending = self.context.Pipe(duplex=False)
             child = self.context.Process(target=self._run, args=(sending, function), name=name)
             # A signal must not meet the parent's handler in the child, which would only note it.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
             try:
                 child.start()
             finally:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         sending.close()
         self._children[name] = self._silent[name] = child, receiving
 

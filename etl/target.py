@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from etl.urls import is_postgresql
+
 
 @dataclass(frozen=True)
 class Target:
@@ -13,3 +15,8 @@ class Target:
     """A SQLAlchemy URL; it may hold a password."""
     schema: str | None = None
     """The schema that our tables are in (PostgreSQL); None is the first one of the search path."""
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether it is one of a PostgreSQL server."""
+        return is_postgresql(self.url)

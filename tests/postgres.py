@@ -39,7 +39,7 @@ INSTALLATIONS = [_ours(), *sorted(Path("/usr/lib/postgresql").glob("*"))]
 """Where there is a `bin` with PostgreSQL's programs; the first is there on every machine."""
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody has, and that no system gives to a connection while the server restarts."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
@@ -52,21 +52,21 @@ class Server:
 
     def __init__(self, installation: Path) -> None:
         # PostgreSQL refuses to run as root, and a socket's path must be short.
-        self._folder = Path(tempfile.mkdtemp(prefix="sluice-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="sluice-pg-"))
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._names = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         if self._user is not None:
             if not all(path.stat().st_mode & 0o1 for path in installation.parents):
-                installation = shutil.copytree(installation, self._folder / "programs", symlinks=True)
-            os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
+                installation = shutil.copytree(installation, self.folder / "programs", symlinks=True)
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         self._programs = installation / "bin"
-        self._data = self._folder / "data"
+        self._data = self.folder / "data"
 
     def start(self) -> None:
         """Make the data directory and start; returns when the server answers."""
-        secret = self._folder / "password"
+        secret = self.folder / "password"
         secret.write_text(PASSWORD)
         if self._user is not None:
             os.chown(secret, self._user.pw_uid, self._user.pw_gid)
@@ -81,7 +81,7 @@ class Server:
     def resume(self) -> None:
         """Start, also again; returns when the server answers."""
         settings = {
-            "unix_socket_directories": self._folder, "listen_addresses": "127.0.0.1", "port": self.port,
+            "unix_socket_directories": self.folder, "listen_addresses": "127.0.0.1", "port": self.port,
             "fsync": "off", "shared_buffers": "16MB", "autovacuum": "off",
         }  # fmt: skip
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -105,11 +105,11 @@ class Server:
     def stop(self) -> None:
         """Stop at once, and remove everything."""
         self.halt(signal.SIGQUIT)
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
     def local(self, database: str) -> str:
         """Return a URL by way of the socket; no password is asked."""
-        return f"postgresql://postgres@/{database}?host={self._folder}&port={self.port}"
+        return f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}"
 
     def remote(self, database: str, password: str = PASSWORD, scheme: str = "postgresql") -> str:
         """Return a URL by way of TCP, with a password."""
@@ -139,17 +139,17 @@ class Server:
 
     def _popen(self, program: str, *args: str) -> subprocess.Popen[bytes]:
         user = self._user
-        with open(self._folder / "log", "ab") as log:
+        with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
                 [self._programs / program, *args],
-                cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 user=user and user.pw_uid, group=user and user.pw_gid, extra_groups=user and [],
                 start_new_session=True,  # Ctrl-C is for the tests
             )  # fmt: skip
 
     def _log(self) -> str:
         with contextlib.suppress(OSError):
-            return (self._folder / "log").read_text(errors="replace")
+            return (self.folder / "log").read_text(errors="replace")
         return ""
 
 

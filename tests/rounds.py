@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,12 @@ _context = multiprocessing.get_context("fork")
 
 
 def write(
-    database: str, wanted: frozenset[str], head: int, feed: Sequence[tuple[int, Any]], **settings: Any
+    database: str,
+    wanted: frozenset[str],
+    head: int,
+    feed: Sequence[tuple[int, Any]],
+    tamper: Callable[[Batch], Batch] = lambda batch: batch,
+    **settings: Any,
 ) -> RunReport:
     """Have a feed's records staged and merged; `settings` are the plan's."""
     plan = Plan(
@@ -42,7 +47,7 @@ def write(
     line: Line = Line(_context)
     words: Channel[Word] = Channel(_context)
     for batch in batches:
-        line.results.put(batch)
+        line.results.put(tamper(batch))
     line.results.put(End(len(batches), 0, 0, limited=plan.limit is not None, version=None, modified=True))
     report = RunReport(None, "deals", "feed", "failed", None, datetime.now(UTC), head_epoch=head)
     handler = signal.getsignal(signal.SIGTERM)

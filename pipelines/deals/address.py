@@ -13,6 +13,8 @@ from binascii import Error as Base32Error
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from etl.text import visible
+
 NETWORKS = ("f", "t")
 """The main network's prefix, and that of all test networks."""
 
@@ -59,12 +61,8 @@ def _shown(text: str) -> str:
     """Return what can be printed of a text, on one line."""
     if not text:
         return "(empty)"
-    shown = _printable(text[: _LONGEST + 1])
+    shown = visible(text[: _LONGEST + 1])
     return shown if len(shown) <= _LONGEST else f"{shown[:_SHOWN]}…"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _protocol(text: str) -> int:
@@ -74,12 +72,12 @@ def _protocol(text: str) -> int:
     if len(text) > _LONGEST:
         raise ValueError(f"too long for an address ({len(text):,} characters)")
     if text[0] not in NETWORKS:
-        network = _printable(text[0])
+        network = visible(text[0])
         raise ValueError(f"unknown network “{network}” (f is the main network, t a test network)")
     if len(text) == 1:
         raise ValueError("ends after the network")
     if text[1] not in "01234":
-        raise ValueError(f"unknown protocol “{_printable(text[1])}” (0 to 4 are known)")
+        raise ValueError(f"unknown protocol “{visible(text[1])}” (0 to 4 are known)")
     protocol = int(text[1])
     if protocol == 0:
         _number(text[2:])

@@ -146,7 +146,7 @@ class Lotus:
             raise self._error(SourceUnavailable, method, error.message) from None
 
     def _error(self, kind: type[E], method: str, text: str) -> E:
-        """Return an error that names node and method: one line, � for what cannot be printed."""
+        """Return an error that names node and method: one line, with escapes for what is not printed."""
         line = f"{redacted(self._url)}: {method}: {text}"
         return kind(one_line(line.replace(self._token, "(token)") if self._token else line))
 

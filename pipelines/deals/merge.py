@@ -132,8 +132,8 @@ class _Merge(_Step):
     def drop_duplicates(self) -> sa.Delete:
         """Of a deal that stands in the feed more than once, the last record holds."""
         staging = self._staging
-        # By groups, of which few if any are left: to look for a later record of each would take for ever, if
-        # a million of them have one id.
+        # By groups, of which few if any are left: to look for a later record of each would take for ever,
+        # if a million of them have one id.
         repeated = (
             sa.select(staging.c.deal_id, sa.func.max(staging.c.position).label("last"))
             .group_by(staging.c.deal_id)

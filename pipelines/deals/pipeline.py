@@ -7,7 +7,7 @@ from datetime import timedelta
 from etl.pipeline import Pipeline
 from pipelines.deals import DATABASE
 from pipelines.deals.record import Deal, to_row
-from pipelines.deals.selection import OPTIONS, deals_of_node, select
+from pipelines.deals.selection import OPTIONS, deals_of_node, of_other_network, select
 
 PIPELINE = Pipeline(
     name="deals",
@@ -23,4 +23,5 @@ PIPELINE = Pipeline(
     named_sources={"lotus": deals_of_node},
     stale_after=timedelta(hours=6),  # it is made every hour, and sometimes hours late
     default_database=DATABASE,
+    unmatched=of_other_network,
 )

@@ -12,7 +12,6 @@ import os
 import random
 import re
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from typing import Any, BinaryIO, Literal
 import click
 
 from etl.errors import DatabaseError
+from etl.show import line
+from etl.streams import data_output
 
 Shape = Literal["object", "rpc", "lines", "array", "pretty"]
 
@@ -237,8 +238,8 @@ def write_sample(
 @contextmanager
 def _opened(output: str | Path) -> Iterator[BinaryIO]:
     if str(output) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with data_output() as sink:
+            yield sink
         return
     path = part = Path(os.path.realpath(output))  # a link stays, and what it points to is replaced
     if path.is_file() or not path.exists():  # a pipe or a device is not ours to replace
@@ -290,8 +291,7 @@ def sample_deals(output: str, **options: Any) -> None:
         done = write_sample(settings, output)
     except OSError as error:
         if output == "-" and isinstance(error, BrokenPipeError):  # `| head` has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             return
         raise DatabaseError(f"cannot write {output}: {error.strerror or error}") from None
     whose = f"{done.matched} of tracked wallets {' '.join(TRACKED)} (as of epoch {HEAD_EPOCH})"
-    click.echo(f"wrote {done.records} records, {whose}, to {output}", err=True)
+    line(f"wrote {done.records} records, {whose}, to {output}", err=True)

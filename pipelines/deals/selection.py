@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,11 +18,15 @@ from etl.errors import ConfigurationError
 from etl.origin import Source
 from etl.pipeline import Selection
 from etl.target import Target
+from etl.text import rfc3339
 from pipelines.deals.address import Address, parse
 from pipelines.deals.chain import MAINNET_GENESIS, epoch_at, time_of
 
 if TYPE_CHECKING:
     from pipelines.deals.lotus import Lotus
+
+_ADDRESS = re.compile(rb'"(?:Client|Provider)"\s*:\s*"([ft])0[0-9]+"')
+_NETWORK_NAMES = {"f": "the main network", "t": "a test network"}
 
 LOOKUPS = 8
 """How many addresses to ask a node for at a time."""
@@ -73,7 +78,7 @@ def select(options: Mapping[str, Any]) -> Tracked:
         genesis = node.genesis()
         head = node.head() if head is None else head
     elif head is None:
-        head = epoch_at(datetime.now(UTC))
+        head = head_by_clock(datetime.now(UTC))
     selection = Tracked(
         frozenset(known.values()), head, genesis, options["head_epoch"] is not None, tuple(resolved.items())
     )
@@ -82,6 +87,36 @@ def select(options: Mapping[str, Any]) -> Tracked:
     except OverflowError:
         raise ConfigurationError(f"epoch {head} is beyond the calendar") from None
     return selection
+
+
+def head_by_clock(now: datetime) -> int:
+    """Return the epoch at a time that a clock shows.
+
+    Raises:
+        ConfigurationError: the chain had not begun then, so the clock is wrong.
+    """
+    if now < MAINNET_GENESIS:
+        raise ConfigurationError(
+            f"by this machine's clock it is {rfc3339(now, 'seconds')}, before the chain began: set the"
+            " clock, or name the head (--head-epoch) or a node to ask for it (--lotus-api)"
+        )
+    return epoch_at(now)
+
+
+def of_other_network(opening: bytes, selection: Selection) -> str | None:
+    """Say that a feed in which no wallet was found is of another network than they, if it is.
+
+    `opening` is how the feed begins: its first addresses show the network.
+    """
+    feeds = {match[1].decode() for match in _ADDRESS.finditer(opening)}
+    wallets = {address[:1] for address in selection.wanted or ()}
+    if len(feeds) != 1 or len(wallets) != 1 or feeds == wallets:
+        return None
+    (feed,), (wallet,) = feeds, wallets
+    return (
+        f"no wallet was found, for the feed is of {_NETWORK_NAMES[feed]} ({feed}0...)"
+        f" and the wallets are of {_NETWORK_NAMES[wallet]} ({wallet}0...)"
+    )
 
 
 def parsed(texts: Iterable[str]) -> list[Address]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl.options import database_options
+from etl.show import line
 from etl.target import Target
 from pipelines.deals.selection import LOTUS_OPTIONS
 
@@ -64,7 +65,7 @@ def list_(database: Target) -> None:
     with reading(database, SCHEMA) as connection:
         rows = connection.execute(sa.select(table).order_by(table.c.id)) if connection is not None else ()
         for row in rows:
-            click.echo(row.id if row.address is None else f"{row.id} {row.address}")
+            line(row.id if row.address is None else f"{row.id} {row.address}")
 
 
 @wallets.command()

@@ -155,7 +155,7 @@ READING = {
     "error, no deals": (Answer(b'{"error":{"code":1,"message":"busy"},"result":{}}'), 65, "busy"),
     "error after all": (Answer(as_reply(DOCUMENT, after=',"error":{"code":1}')), 65, "error"),
     "error after none": (Answer(b'{"result":{},"error":{"code":1,"message":"busy"}}'), 65, "busy"),
-    "long error": (lotus.error(f"a\nb\x1b[2J\0 {TOKEN} " + "x" * 5000), 65, "a b�[2J� (token) xxx"),
+    "long error": (lotus.error(f"a\nb\x1b[2J\0 {TOKEN} " + "x" * 5000), 65, r"a b\x1b[2J\x00 (token) xxx"),
     "error 500": (lotus.error("no such method", -32601, 500), 69, "HTTP status 500"),
     "status 401": (Answer(status=401), 69, "HTTP status 401"),
     "garbage": (Answer(b"<!DOCTYPE html>"), 65, "not well-formed"),

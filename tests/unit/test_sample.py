@@ -387,8 +387,7 @@ def test_a_full_disk_is_one_line_and_status_74(tmp_path: Path, suffix: str) -> N
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:
-    command = "from pipelines.deals.sample import sample_deals; sample_deals()"
-    arguments = [sys.executable, "-c", command, "--records", "20000", "--output", "-"]
+    arguments = [sys.executable, "-m", "etl", "sample", "deals", "--records", "20000", "--output", "-"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
