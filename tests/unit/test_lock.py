@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
 from etl.database import open_engine
-from etl.errors import LockHeld
+from etl.errors import DatabaseError, LockHeld
 from etl.lock import FileLock, lock_early, take_lock
 from etl.target import Target
 
@@ -58,3 +61,62 @@ def test_what_else_a_url_may_say_is_left_to_the_connection(
 
 def test_a_file_that_cannot_be_opened_is_left_to_the_connection(tmp_path: Path) -> None:
     assert lock_early(f"sqlite:///{tmp_path}/no-such-folder/deals.db") is None
+
+
+# Where open files have no locks ------------------------------------------------------------------------
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, number: int, *commands: int) -> None:
+    """Have the system refuse some of fcntl's commands."""
+    real = fcntl.fcntl
+
+    def refused(file: int, command: int, argument: bytes = b"") -> object:
+        if command in commands:
+            raise OSError(number, os.strerror(number))
+        return real(file, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+
+
+needs_ofd = pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="this system has none at all")
+
+
+@needs_ofd
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_them_a_file_beside_is_locked_whichever_link_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refusing(monkeypatch, number, fcntl.F_OFD_SETLK, fcntl.F_OFD_GETLK)
+    (tmp_path / "deals.db").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link.db").symlink_to("../deals.db")
+    lock = FileLock(str(tmp_path / "deals.db"))
+    assert lock.attempt()
+    assert not is_free(f"{tmp_path}/folder/link.db")
+    assert lock_early(f"sqlite:///{tmp_path}/folder/link.db") is None
+    lock.close()
+    assert is_free(f"{tmp_path}/folder/link.db")
+    assert {path.name for path in tmp_path.iterdir()} == {"deals.db", "deals.db.lock", "folder"}
+
+
+@needs_ofd
+def test_two_kinds_of_locks_are_never_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are locks, but no room for another one just now: somebody may hold one."""
+    path = str(tmp_path / "deals.db")
+    first = FileLock(path)
+    assert first.attempt()
+    refusing(monkeypatch, errno.ENOLCK, fcntl.F_OFD_SETLK)
+    second = FileLock(path)
+    with pytest.raises(DatabaseError, match="cannot be locked"):
+        second.attempt()
+    second.close()
+    first.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["deals.db"]
+
+
+@needs_ofd
+def test_a_folder_that_takes_no_lock_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(monkeypatch, errno.EINVAL, fcntl.F_OFD_SETLK, fcntl.F_OFD_GETLK)
+    (tmp_path / "deals.db.lock").mkdir()
+    with pytest.raises(DatabaseError, match=r"deals\.db\.lock cannot be locked.*directory"):
+        lock_early(f"sqlite:///{tmp_path}/deals.db")
