@@ -57,8 +57,10 @@ _CONNECTING = (
     (r"no pg_hba\.conf entry", "the server's pg_hba.conf lets this user, host or database not in, or not"
      " without TLS (?sslmode=require)"),
     (r"too many (clients|connections)|remaining connection slots", _POSTGRESQL["53300"]),
-    (r"unsupported startup parameter", "a pooler does not pass this parameter on: leave it out of the URL,"
-     " or name it in the pooler's ignore_startup_parameters"),
+    (r"no more connections allowed|query_wait_timeout|server login has been failing",
+     "a pooler has no connection to give: its log says why"),
+    (r"unsupported startup parameter", "a pooler does not pass this parameter on: leave it out of the URL"
+     " (ALTER ROLE ... SET does as well), or name it in the pooler's ignore_startup_parameters"),
     (r"statement pooling", "a pooler in statement mode allows no transactions: connect to the server"
      " itself, or to a pooler in session mode"),
     (r"session is (not )?read-only|server is (not )?in hot standby",

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.databases import ServerDatabase
+from tests.pooler import PROGRAM, pooling
 from tests.postgres import PASSWORD, Server
 
 from .conftest import Completed, Database, Etl
@@ -191,7 +192,7 @@ def table_locked(server: Server, name: str) -> Iterator[None]:
     ("said", "says"),
     [
         ("unsupported startup parameter: options", "ignore_startup_parameters"),
-        ("no more connections allowed (max_client_conn)", "max_client_conn"),
+        ("no more connections allowed (max_client_conn)", "a pooler has no connection"),
         (
             'no pg_hba.conf entry for host "127.0.0.1", user "u", database "d", no encryption',
             "sslmode=require",
@@ -207,6 +208,14 @@ def test_what_a_pooler_or_a_server_answers_first_is_told_with_what_to_do(
     with answering(said) as port:
         completed = etl(*RUN, "--database", f"postgresql://u:{SECRET}@127.0.0.1:{port}/d?sslmode=disable")
     refused(completed, 74, said, says)
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not installed")
+def test_what_a_pooler_does_not_pass_on_is_told(etl: Etl, postgresql: Server, name: str) -> None:
+    etl.file(DOCUMENT)
+    with pooling(postgresql, "transaction") as pooler:
+        url = f"{pooler.url(name)}?options={quote('-c statement_timeout=5000')}"
+        refused(etl(*RUN, "--database", url), 74, "parameter: options", "ALTER ROLE")
 
 
 @contextmanager
