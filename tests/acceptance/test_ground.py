@@ -186,7 +186,7 @@ ENCODINGS = {
     "ASCII, strict": {"PYTHONIOENCODING": "ascii:strict"},
     "C": {"LC_ALL": "C"},
     "C, as it is": {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
-    "POSIX": {"LANG": "POSIX", "PYTHONUTF8": "0"},
+    "POSIX": {"LC_ALL": "POSIX"},
 }
 
 
@@ -336,6 +336,7 @@ def test_a_signal_to_the_whole_group_stops_a_run_in_order(
 _STRANGER = """
 import importlib, os, pkgutil, sys
 import etl, pipelines, sqlalchemy.dialects.sqlite, sqlite3, encodings.idna, tqdm
+import multiprocessing.connection, multiprocessing.popen_fork
 for package in (etl, pipelines):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):
