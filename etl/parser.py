@@ -32,9 +32,10 @@ from stringzilla import count as occurrences
 from stringzilla import find
 
 from etl.framing import SPACE, Buffer, Container, Layout, last_boundary
+from etl.match import Match
 from etl.messages import Rows
 from etl.pipeline import Pipeline, Selection
-from etl.predicate import RawFilter, member
+from etl.predicate import RawFilter
 from etl.records import Parsed, RecordParser, check_encoding
 from etl.strict import NotJson
 
@@ -99,7 +100,7 @@ class ChunkParser:
         self._decode_array = msgspec.json.Decoder(list[pipeline.record]).decode  # type: ignore[name-defined]
         names = [field.encode_name for field in msgspec.structs.fields(pipeline.record) if field.required]
         self._name = RawFilter(names[:1]) if names else None
-        self._tested = member(pipeline.record, pipeline.match)
+        self._tested = Match(pipeline.record, pipeline.match).get
         self._simd = simdjson.Parser()
         self._lines = msgspec.json.Decoder(_Anything)
         self._raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -18,12 +18,9 @@ depends on how many there are.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
 
 import hyperscan
-import msgspec
 from stringzilla import count, find
 
 FEW = 8
@@ -140,21 +137,3 @@ def _compiled(patterns: list[bytes]) -> hyperscan.Database:
         literal=True,
     )
     return database
-
-
-def member(record: type[msgspec.Struct], path: tuple[str, ...]) -> Callable[[Any], str]:
-    """Return a getter of the member at `path` (names as in the JSON) of a decoded record."""
-    attributes = []
-    kind: Any = record
-    for name in path:
-        field = next(f for f in msgspec.structs.fields(kind) if f.encode_name == name)
-        attributes.append(field.name)
-        kind = field.type
-    return operator.attrgetter(".".join(attributes))
-
-
-def undecoded_member(value: Any, path: tuple[str, ...]) -> Any:
-    """Return the member at `path` of a generic JSON value, or None where there is none."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
