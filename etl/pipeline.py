@@ -17,11 +17,13 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from etl.fingerprint import digest, digest_of
 from etl.origin import Source
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ class Selection:
 
     @property
     def fingerprint(self) -> str:
-        """A text that is equal where the same would be selected from the same feed."""
-        return " ".join(sorted(self.wanted or ()))
+        """A text that is equal only where the same would be selected from the same feed."""
+        return digest(sorted(self.wanted) if self.wanted is not None else None)
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ class Pipeline:
     columns: str | None = None
     """Names the `Columns` in the same way, where rows go to the file that the option `output` names: its
     rows are made into columns by the workers."""
+    version: str = ""
+    """To be changed when rows change though the package of none of the pipeline's parts does."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of what makes its rows: other code, another match, other columns give another one."""
+        return digest_of(self)
 
 
 def _package() -> ModuleType:
@@ -145,6 +154,7 @@ def usual() -> str:
 def load(name: str) -> Pipeline:
     """Import a pipeline; `name` is one of `names()`."""
     pipeline: Pipeline = resolve(describe(name).PIPELINE)
+    _ = pipeline.fingerprint  # of the code as it was loaded: a service may outlive an upgrade
     return pipeline
 
 
