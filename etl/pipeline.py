@@ -63,8 +63,9 @@ class Columns:
     """The columns of a Parquet file: what `row` returns."""
 
     schema: pyarrow.Schema
-    key: str
-    """The column, of integers from 0, by which records are the same; the last of them holds."""
+    key: str | None = None
+    """The column, of any type, by which records are the same; the last of them holds. A row whose key is
+    null is the same as no other; where no column is named, none is."""
     few: tuple[str, ...] = ()
     """Columns of texts that recur, which are best written once and referred to."""
 
