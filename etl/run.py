@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from etl.declared import selected
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
@@ -70,7 +71,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         EtlError: whoever else is asked to settle them.
     """
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
-    selection = pipeline.select(options)
+    selection = selected(pipeline, options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()
     return Plan(
