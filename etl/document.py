@@ -29,6 +29,9 @@ HEAD_LIMIT = 1 << 20
 TAIL_LIMIT = 1 << 20
 """How much may follow the records, from their container's closing bracket on, in bytes."""
 
+_REPLY = frozenset(("jsonrpc", "id", "result", "error"))
+"""The members that a JSON-RPC reply may have."""
+
 _DEPTH = 3
 """How deep a record may stand, itself counted; of what is deeper nothing is kept."""
 
@@ -238,6 +241,8 @@ class Envelope:
         self._parser = ijson.basic_parse_coro(self._events)
         self._depth = 0
         self._member: str | None = None
+        self._names: set[str] = set()
+        """Of the root's members; of the names that no reply has, one will do."""
         self._error: list[tuple[str, Any]] = []
         self._end = 0
 
@@ -256,7 +261,7 @@ class Envelope:
 
         Raises:
             TruncatedFeed: the document is not closed.
-            ReplyError: its member `error` is set (JSON-RPC 2.0, section 5.1).
+            ReplyError: it is a reply, and its member `error` is set (JSON-RPC 2.0, section 5.1).
         """
         try:
             self._parser.close()
@@ -264,8 +269,16 @@ class Envelope:
             raise TruncatedFeed(
                 f"truncated: the document is not closed at byte {self._end:,}, where the feed ends"
             ) from None
-        if self._error and self._error[0] != ("null", None):
+        if self._is_reply() and self._error and self._error[0] != ("null", None):
             raise ReplyError(f"the reply is an error: {self._error_text()}")
+
+    def _is_reply(self) -> bool:
+        """Say whether this is what a JSON-RPC server answers, and not a document with a member `error`.
+
+        Since 2.0 each reply has `jsonrpc` (section 5), as Lotus's do; before, `result`, `error` and `id`
+        (JSON-RPC 1.0, section 1.2), of which servers leave out a `result` that is null.
+        """
+        return "jsonrpc" in self._names or "result" in self._names or self._names == {"error", "id"}
 
     def _note(self, offset: int, event: str, value: Any) -> None:
         """Keep the events of the root's member `error`; of several, the last one's."""
@@ -277,6 +290,7 @@ class Envelope:
                     raise MalformedFeed(f"the member “{value}” a second time, at byte {offset:,}")
                 self._seen.add(value)
             self._member = value
+            self._names.add(value if value in _REPLY else "")
             self._error = [] if value == "error" else self._error
         elif self._member == "error" and self._depth >= 1 and len(self._error) < 100:
             self._error.append((event, value))

@@ -9,11 +9,13 @@
     │   └── TooManyRejects          more rejects than --max-rejects, or one under --on-error fail
     ├── SourceUnavailable      69   no such file, refused connection, HTTP status
     ├── ProcessDied            70   a child was killed or failed inside
+    ├── PipelineFailed         70   the code of a pipeline has a mistake that only a record showed
     ├── FiguresDisagree        70   the figures of a run contradict each other: an internal error
     ├── DatabaseError          74   the database or the disk refused
     │   └── ConnectionLost          what may go well on another connection
     ├── LockHeld               75   another run is at work
-    ├── ConfigurationError     78   settings that contradict each other or are missing
+    ├── ConfigurationError     78   settings that contradict each other or are missing, and a pipeline that
+    │                               cannot be loaded
     └── Stopped         130, 143   SIGINT came; SIGTERM or SIGHUP
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
@@ -99,6 +101,12 @@ class ProcessDied(EtlError):
 
 class FiguresDisagree(EtlError):
     """Records or rows were lost or came to be on the way: nothing may be committed."""
+
+    exit_status = 70
+
+
+class PipelineFailed(EtlError):
+    """The code of a pipeline failed over a record, or makes rows that do not fit where they go."""
 
     exit_status = 70
 

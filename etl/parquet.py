@@ -7,9 +7,9 @@ overwrites it.
 
 from __future__ import annotations
 
-import array
 import errno
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
-from pyarrow import compute, parquet
+from pyarrow import parquet
 from pyroaring import BitMap64
 
 from etl.columns import batch_of
 from etl.errors import DatabaseError
+from etl.keys import keys_of
 from etl.messages import Rows
 from etl.pipeline import Columns
 from etl.staging import Loader
@@ -46,14 +47,15 @@ class ParquetFile(Loader):
         self._partial = path.with_name(f".{path.name}.partial")
         self._columns = columns
         self._rows = 0
-        self._seen = BitMap64()
-        self._repeated = BitMap64()
         self._dropped = BitMap64()
         # Encoding takes as long as decompression: the writer goes on receiving meanwhile.
         self._thread = ThreadPoolExecutor(1)
         self._encoded: Future[None] | None = None
         self._unnamed = False
         with self._refusals():
+            self._keys = keys_of(
+                columns.schema.field(columns.key).type if columns.key is not None else None
+            )
             self._begin()
 
     def count(self) -> int:
@@ -75,8 +77,11 @@ class ParquetFile(Loader):
         self._wait()
         with self._refusals():
             self._writer.close()
-            if self._repeated:
-                self._drop_earlier()
+            with parquet.ParquetFile(self._file) as whole:
+                key = self._columns.key
+                self._dropped = self._keys.earlier(whole, key) if key is not None else BitMap64()
+                if self._dropped:
+                    self._drop_earlier(whole)
 
     def publish(self) -> None:
         """Take the place of the older file, for good."""
@@ -93,9 +98,9 @@ class ParquetFile(Loader):
     def close(self) -> None:
         """Leave nothing behind but what was published."""
         self._thread.shutdown(cancel_futures=True)
-        for file in (self._writer, self._file):  # nobody needs what is not published
-            with suppress(OSError, pa.ArrowException):
-                file.close()
+        for held in (self._writer, self._file, self._keys):  # nobody needs what is not published
+            with suppress(OSError, pa.ArrowException, sqlite3.Error):
+                held.close()
         if not self._unnamed:
             self._partial.unlink(missing_ok=True)
 
@@ -130,32 +135,21 @@ class ParquetFile(Loader):
             for part in parts
         ]
         table = pa.Table.from_batches(batches, schema)
-        for batch in batches:
-            self._note(batch.column(self._columns.key))
         self._rows += len(table)
         with self._refusals():
+            if self._columns.key is not None:
+                for batch in batches:
+                    self._keys.note(batch.column(self._columns.key))
             self._writer.write_table(table, row_group_size=len(table))
-
-    def _note(self, keys: pa.Array) -> None:
-        """Note which keys come again; most often none does, and then the whole batch is added at once."""
-        fresh = _set_of(keys)
-        again = self._seen & fresh
-        if len(fresh) < len(keys):
-            counted = compute.value_counts(keys)
-            several = counted.field("values").filter(compute.greater(counted.field("counts"), 1))
-            again |= _set_of(several)
-        self._repeated |= again
-        self._seen |= fresh
 
     def _wait(self) -> None:
         if self._encoded is not None:
             self._encoded.result()
             self._encoded = None
 
-    def _drop_earlier(self) -> None:
+    def _drop_earlier(self, before: parquet.ParquetFile) -> None:
         """Write the file again without the rows whose key comes again later."""
-        with self._file, parquet.ParquetFile(self._file) as before:
-            self._dropped = self._earlier(before)
+        with self._file:
             self._begin()
             start = 0
             for group in range(before.num_row_groups):
@@ -165,20 +159,6 @@ class ParquetFile(Loader):
                 start += len(table)
             self._writer.close()
 
-    def _earlier(self, file: parquet.ParquetFile) -> BitMap64:
-        """Return the numbers of the rows whose key comes again later, found from the end on."""
-        later, earlier = BitMap64(), BitMap64()
-        number = file.metadata.num_rows
-        for group in reversed(range(file.num_row_groups)):
-            keys = file.read_row_group(group, [self._columns.key]).column(0).to_pylist()
-            for key in reversed(keys):
-                number -= 1
-                if key in later:
-                    earlier.add(number)
-                elif key in self._repeated:
-                    later.add(key)
-        return earlier
-
     @contextmanager
     def _refusals(self) -> Iterator[None]:
         try:
@@ -186,8 +166,5 @@ class ParquetFile(Loader):
         except OSError as error:  # Arrow tells the number in its text only
             reason = error.strerror or str(error).rpartition("] ")[2]
             raise DatabaseError(f"{self._path}: {reason}") from None
-
-
-def _set_of(keys: pa.Array) -> BitMap64:
-    whole = memoryview(keys.buffers()[1])[8 * keys.offset : 8 * (keys.offset + len(keys))]
-    return BitMap64(array.array("Q", bytes(whole)))
+        except sqlite3.Error as error:  # its own words, without values
+            raise DatabaseError(f"{self._path}: the temporary database of its keys: {error}") from None

@@ -32,9 +32,10 @@ from stringzilla import count as occurrences
 from stringzilla import find
 
 from etl.framing import SPACE, Buffer, Container, Layout, last_boundary
+from etl.match import Match
 from etl.messages import Rows
 from etl.pipeline import Pipeline, Selection
-from etl.predicate import RawFilter, member
+from etl.predicate import RawFilter
 from etl.records import Parsed, RecordParser, check_encoding
 from etl.strict import NotJson
 
@@ -99,7 +100,7 @@ class ChunkParser:
         self._decode_array = msgspec.json.Decoder(list[pipeline.record]).decode  # type: ignore[name-defined]
         names = [field.encode_name for field in msgspec.structs.fields(pipeline.record) if field.required]
         self._name = RawFilter(names[:1]) if names else None
-        self._tested = member(pipeline.record, pipeline.match)
+        self._tested = Match(pipeline.record, pipeline.match).get
         self._simd = simdjson.Parser()
         self._lines = msgspec.json.Decoder(_Anything)
         self._raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -199,7 +200,7 @@ class ChunkParser:
         row, selection = self._pipeline.row, self._selection
         try:
             rows = [(position, *row(key, record, selection)) for position, (key, record) in items]
-        except ValueError:  # a reject, whose place must be told
+        except Exception:  # a reject, whose place must be told, or a mistake of the pipeline's
             raise _Irregular from None
         parsed.records += count
         parsed.rows += rows
@@ -253,7 +254,7 @@ class ChunkParser:
                 for number, record in zip(numbers, records, strict=True)
                 if tested(record) in wanted
             ]
-        except ValueError:  # a reject
+        except Exception:  # a reject, or a mistake of the pipeline's
             raise _Irregular from None
         parsed.records += len(raws)
         parsed.rows += rows

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from etl.fingerprint import digest
 from etl.origin import Source
 from etl.pipeline import Pipeline, Selection
 from etl.target import Target
@@ -93,11 +93,10 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """A digest of what is asked of which feed."""
-        asked = [self.selection.fingerprint, *(source.uri for source in self.sources)]
-        asked.append(f"{self.on_error} {self.max_rejects}")  # what was tolerated once may not be now
-        if self.output is not None:
-            asked.append(str(self.output.absolute()))
-        return hashlib.sha256("\n".join(asked).encode(errors="surrogateescape")).hexdigest()
+        tolerated = self.on_error, self.max_rejects  # what was tolerated once may not be now
+        output = None if self.output is None else str(self.output.absolute())
+        uris = [source.uri for source in self.sources]
+        return digest(self.pipeline.fingerprint, self.selection.fingerprint, uris, tolerated, output)
 
     @property
     def shown_sources(self) -> list[str]:

@@ -1,11 +1,13 @@
 r"""Which records are wanted: first a look at raw bytes, then the exact test on the decoded value.
 
 The raw look may be wrong in one direction only. A JSON string that equals the value `v` is spelled
-either literally, as `"v"`, or with at least one of its characters escaped (RFC 8259, section 7). Where
-every character of `v` is printable ASCII other than `"`, `\` and `/`, the only escape there is for
-them is `\u00XX`, and XX is the code of a character of `v`. So a record without any of the literals `"v"`
-and without such an escape holds no such string. For other values the escape that is searched for is
-wider: any `\u`, or any backslash at all.
+either literally, as `"v"`, or with at least one of its characters escaped (RFC 8259, section 7). An escape
+of the character `c` is `\uXXXX`, where XXXX is its code, or that of the first of its two surrogates if it
+is beyond U+FFFF, in digits of either case; and eight characters have one more, of two bytes: `\"`, `\\`,
+`\/`, `\b`, `\f`, `\n`, `\r` and `\t`. So a record without any of the literals `"v"`, and without any of
+those escapes of a character that some `v` has, holds no such string. A value with a character that must be
+escaped (`"`, `\`, and those below U+0020) has no literal. What is searched for is `\u`, or `\u00` where no
+wanted character is beyond U+00FF; the digits after it are looked at then.
 
 The idea of filtering raw bytes before parsing is Sparser's (Palkar et al., VLDB 2018).
 
@@ -16,40 +18,52 @@ depends on how many there are.
 
 from __future__ import annotations
 
-import json
-import operator
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
 
 import hyperscan
-import msgspec
 from stringzilla import count, find
 
 FEW = 8
 """So many literals are sooner sought in turn than all at once: with AVX2, some 6; with AVX-512, some 16;
 by measurement."""
 
-_ASCII_ESCAPE = b"\\u00"
+_SHORT = {
+    '"': rb"\"", "\\": rb"\\", "/": rb"\/",
+    "\b": rb"\b", "\f": rb"\f", "\n": rb"\n", "\r": rb"\r", "\t": rb"\t",
+}  # fmt: skip
+"""The characters that have an escape of two bytes."""
+
+_SURROGATES_FROM = 0x10000
 
 
 def literals(wanted: Collection[str]) -> list[bytes]:
     """Return byte strings of which at least one occurs in every JSON spelling of a wanted value."""
-    plain = {json.dumps(value, ensure_ascii=False).encode() for value in wanted}
-    return [*sorted(plain), _escape(wanted)]
-
-
-def _escape(wanted: Collection[str]) -> bytes:
-    r"""Return the shortest prefix that every escape inside a wanted value shares.
-
-    `json.dumps` escapes only what has to be, so a value with one such character never stands literally,
-    and its literal does no harm.
-    """
     characters = set().union(*wanted)
-    if any(character in '"\\/' or character < " " for character in characters):
-        return b"\\"
-    if all(character <= "~" for character in characters):
-        return _ASCII_ESCAPE
-    return b"\\u"
+    plain = sorted(f'"{value}"'.encode() for value in wanted if not any(map(_must_be_escaped, value)))
+    short = sorted(_SHORT[character] for character in characters & _SHORT.keys())
+    return [*plain, *short, *_prefix(characters)]
+
+
+def _must_be_escaped(character: str) -> bool:
+    return character < " " or character in '"\\'
+
+
+def _prefix(characters: Collection[str]) -> list[bytes]:
+    r"""Return what every `\uXXXX` of these characters begins with, if there are any."""
+    if not characters:
+        return []
+    return [rb"\u00" if max(characters) <= "\xff" else rb"\u"]
+
+
+def _codes(characters: Collection[str], prefix: bytes) -> frozenset[bytes]:
+    """Return the digits, in lower case, that go on a prefix to the escapes of these characters."""
+    units = (_first_unit(ord(character)) for character in characters)
+    return frozenset((rb"\u%04x" % unit)[len(prefix) :] for unit in units)
+
+
+def _first_unit(code: int) -> int:
+    """Return the first, or only, 16 bits of a character in UTF-16."""
+    return code if code < _SURROGATES_FROM else 0xD800 + ((code - _SURROGATES_FROM) >> 10)
 
 
 class RawFilter:
@@ -58,10 +72,13 @@ class RawFilter:
     def __init__(self, wanted: Collection[str]) -> None:
         """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them."""
         self._literals = literals(wanted)
-        self._escape = len(self._literals) - 1
-        self._codes: frozenset[bytes] | None = None
-        if self._literals[-1] == _ASCII_ESCAPE:
-            self._codes = frozenset(b"%02x" % ord(character) for character in set().union(*wanted))
+        characters = set().union(*wanted)
+        prefix = _prefix(characters)
+        self._prefix = prefix[0] if prefix else None
+        """What the escapes of wanted characters begin with; it is the last of the literals."""
+        self._others = self._literals[: len(self._literals) - len(prefix)]
+        self._codes = _codes(characters, prefix[0]) if prefix else frozenset()
+        self._digits = len(next(iter(self._codes), b""))
         self._database = _compiled(self._literals) if len(self._literals) > FEW else None
         self._data = memoryview(b"")
         self._ends: list[int] = []
@@ -80,11 +97,11 @@ class RawFilter:
         """Return how often wanted values stand there at most."""
         self._data, self._ends = data, []
         self._seek_escapes(data)
-        literally: int = sum(count(data, literal, allowoverlap=True) for literal in self._literals[:-1])
+        literally: int = sum(count(data, literal, allowoverlap=True) for literal in self._others)
         return literally + len(self._ends)
 
     def _seek(self, data: memoryview) -> None:
-        for literal in self._literals[:-1]:
+        for literal in self._others:
             at = find(data, literal)
             while at >= 0:
                 self._ends.append(at + len(literal))
@@ -92,20 +109,22 @@ class RawFilter:
         self._seek_escapes(data)
 
     def _seek_escapes(self, data: memoryview) -> None:
-        escape = self._literals[-1]
-        at = find(data, escape)
+        prefix = self._prefix
+        if prefix is None:
+            return
+        at = find(data, prefix)
         while at >= 0:
-            if self._counts(at + len(escape)):
-                self._ends.append(at + len(escape))
-            at = find(data, escape, at + 1)
+            if self._counts(at + len(prefix)):
+                self._ends.append(at + len(prefix))
+            at = find(data, prefix, at + 1)
 
     def _note(self, number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        if number != self._escape or self._counts(end):
+        if number < len(self._others) or self._counts(end):
             self._ends.append(end)
 
     def _counts(self, end: int) -> bool:
-        """Say whether the escape that goes on at `end` may be of a character that a wanted value has."""
-        return self._codes is None or bytes(self._data[end : end + 2]).lower() in self._codes
+        """Say whether the escape that goes on at `end` is of a character that a wanted value has."""
+        return bytes(self._data[end : end + self._digits]).lower() in self._codes
 
 
 def _compiled(patterns: list[bytes]) -> hyperscan.Database:
@@ -118,21 +137,3 @@ def _compiled(patterns: list[bytes]) -> hyperscan.Database:
         literal=True,
     )
     return database
-
-
-def member(record: type[msgspec.Struct], path: tuple[str, ...]) -> Callable[[Any], str]:
-    """Return a getter of the member at `path` (names as in the JSON) of a decoded record."""
-    attributes = []
-    kind: Any = record
-    for name in path:
-        field = next(f for f in msgspec.structs.fields(kind) if f.encode_name == name)
-        attributes.append(field.name)
-        kind = field.type
-    return operator.attrgetter(".".join(attributes))
-
-
-def undecoded_member(value: Any, path: tuple[str, ...]) -> Any:
-    """Return the member at `path` of a generic JSON value, or None where there is none."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

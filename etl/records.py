@@ -2,12 +2,14 @@
 
 The scanner splits the chunk, each record is decoded by itself, and where the typed decoder refuses,
 Python's own JSON parser says whether the record is malformed, with the place, or well-formed and only not
-what the pipeline takes.
+what the pipeline takes. Then it is a reject if it is wanted, or may have been meant to be (`etl.match`).
+
+Whatever is well-formed may stand where nobody looks: only the members that the record type has need be of a
+type, or text.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,13 +17,23 @@ from typing import Any
 
 import msgspec
 
+from etl.errors import one_line
 from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
+from etl.match import Match, texts
 from etl.messages import RAW_BYTES, Malformed, Reject, Rows
+from etl.mistakes import failed, misfit
 from etl.pipeline import Pipeline, Selection
-from etl.predicate import member, undecoded_member
+from etl.respelling import marked, without_overridden
 from etl.strict import NotJson, refuse_member, strictly
 
 _KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_VALUE = re.compile(r"\A(Invalid (?:enum )?value) .*?(?= - at `|\Z)", re.DOTALL)
+"""What the typed decoder says of a value that is none of those that may be; it names it."""
+
+NO_TEXT = "a lone surrogate, which is no text"
 
 
 @dataclass
@@ -62,7 +74,7 @@ class RecordParser:
         self._wanted = selection.wanted
         self._refuse_nul = refuse_nul
         self._decode = msgspec.json.Decoder(pipeline.record).decode
-        self._tested = member(pipeline.record, pipeline.match)
+        self._match = Match(pipeline.record, pipeline.match)
 
     def open(self, layout: Layout, base: int) -> None:
         """Go on with another feed, or with more known of this one's layout."""
@@ -139,54 +151,79 @@ class RecordParser:
         try:
             record = self._decode(value)
             check_encoding(value)
-        except msgspec.ValidationError as error:
-            self._judge(key, value, data, offset, str(error), parsed)
-            return
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._judge(key, value, data, offset, "a lone surrogate, which is no text", parsed)
+            self._judge(key, value, data, offset, parsed)
             return
         self._keep(key, record, data, offset, parsed)
 
     def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
         """Count a decoded record, and take its row if it is wanted."""
         parsed.records += 1
-        if self._wanted is not None and self._tested(record) not in self._wanted:
-            return
+        try:
+            if self._wanted is not None and self._match.get(record) not in self._wanted:
+                return
+        except (AttributeError, TypeError) as error:
+            raise failed(self._pipeline, "match", error) from None
         try:
             row = self._pipeline.row(key, record, self._selection)
         except ValueError as error:
-            self._reject(key, data, offset, str(error), parsed)
+            self._reject(key, data, offset, one_line(str(error)), parsed)
             return
+        except Exception as error:
+            raise failed(self._pipeline, "row", error) from None
+        if type(row) is not tuple:
+            raise misfit(self._pipeline, f"returns a value of the type {type(row).__name__}, not a tuple")
         # A NUL has but one spelling, and few records have it anywhere.
         if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):
             self._reject(key, data, offset, "a NUL, which PostgreSQL's text cannot hold", parsed)
             return
+        if key is not None and not _is_text(key) and not all(map(_is_text, row)):
+            self._reject(key, data, offset, NO_TEXT, parsed)
+            return
         parsed.rows.append((self._base + offset, *row))
 
-    def _judge(
-        self, key: str | None, value: bytes, data: Buffer, offset: int, reason: str, parsed: Parsed
-    ) -> None:
-        """Take a record that the typed decoder refused: malformed, unwanted, or a reject."""
+    def _judge(self, key: str | None, value: bytes, data: Buffer, offset: int, parsed: Parsed) -> None:
+        """Take a record that the typed decoder refused: malformed, unwanted, a reject, or sound."""
         generic = strictly(value, 0)
-        tested = undecoded_member(generic, self._pipeline.match)
-        if self._wanted is not None and not (isinstance(tested, str) and tested in self._wanted):
+        if self._wanted is not None and not self._match.may_be_wanted(generic, self._wanted):
             parsed.records += 1
             return
         try:
-            # Of members with the same name the last one holds; the typed decoder stops at the first
-            # that is wrong, so only now is it certain.
-            json.dumps(generic, ensure_ascii=False).encode()  # refuses lone surrogates
-            record = msgspec.convert(generic, self._pipeline.record)
-        except (msgspec.ValidationError, UnicodeEncodeError):
+            record = self._decode_anew(value)
+        except msgspec.DecodeError as error:
             parsed.records += 1
-            self._reject(key, data, offset, reason, parsed)
+            self._reject(key, data, offset, _VALUE.sub(r"\1", str(error)), parsed)
         else:
             self._keep(key, record, data, offset, parsed)
+
+    def _decode_anew(self, value: bytes) -> Any:
+        """Decode a well-formed record where all that its type has is as it should be.
+
+        Raises:
+            msgspec.DecodeError: it is not.
+        """
+        value, mark = marked(value)
+        try:
+            record = self._decode(value)
+        except msgspec.DecodeError as error:
+            # The decoder stops at the first member that is wrong, though a later one may override it.
+            try:
+                record = self._decode(without_overridden(value))
+            except msgspec.DecodeError:
+                raise error from None
+        if mark is not None and any(mark in text for text in texts(record)):
+            raise msgspec.DecodeError(NO_TEXT)
+        return record
 
     def _reject(self, key: str | None, data: Buffer, offset: int, reason: str, parsed: Parsed) -> None:
         if key is not None:  # a lone surrogate is no text, and a NUL not everywhere
             key = key[:RAW_BYTES].encode(errors="backslashreplace").decode().replace("\0", "\\x00")
         parsed.rejects.append(Reject(offset, key, reason, bytes(data[:RAW_BYTES])))
+
+
+def _is_text(value: object) -> bool:
+    """Say whether a value has no lone surrogate."""
+    return not isinstance(value, str) or value.isascii() or not _SURROGATE.search(value)
 
 
 def _has_nul(value: object) -> bool:

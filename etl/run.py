@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from etl import sqlite, temporary, urls
+from etl.declared import selected
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
@@ -79,7 +80,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     if not options["explain"]:
         given = options.get("temp_dir")
         temporary.use(given and str(given), sqlite.file_of(options["database"].url))
-    selection = pipeline.select(options)
+    selection = selected(pipeline, options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()
     return Plan(

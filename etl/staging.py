@@ -18,6 +18,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from etl.columns import csv_of, unpacker
+from etl.errors import PipelineFailed
 from etl.messages import Rows
 from etl.pipeline import Columns
 
@@ -61,18 +62,25 @@ class Loader(ABC):
 
 
 def loader_for(
-    connection: sa.Connection, target: sa.Table | Columns, output: Path | None, batch_rows: int | None
+    connection: sa.Connection,
+    target: sa.Table | Columns,
+    output: Path | None,
+    batch_rows: int | None,
+    maker: str = "the pipeline",
 ) -> Loader:
-    """Create what rows are staged in, and return the way there; None leaves the size of batches to it."""
+    """Create what rows are staged in, and return the way there; None leaves the size of batches to it.
+
+    `maker` begins a sentence about rows that do not fit.
+    """
     if isinstance(target, Columns):
         from etl.parquet import ParquetFile
 
         assert output is not None
         return ParquetFile(output, target, batch_rows)
     if connection.dialect.driver == "psycopg2":
-        return Copy(connection, target, batch_rows or 10_000)
+        return Copy(connection, target, batch_rows or 10_000, maker)
     # Of 100 to 20,000, the fastest into SQLite (`python -m bench micro`).
-    return BulkInserts(connection, target, batch_rows or 1000)
+    return BulkInserts(connection, target, batch_rows or 1000, maker)
 
 
 def _own_table(connection: sa.Connection, like: sa.Table) -> sa.Table:
@@ -105,7 +113,9 @@ class BulkInserts(Loader):
     many rows in a statement as may be, it takes five sixths of the time that it takes with one.
     """
 
-    def __init__(self, connection: sa.Connection, like: sa.Table, batch_rows: int) -> None:
+    def __init__(
+        self, connection: sa.Connection, like: sa.Table, batch_rows: int, maker: str = "the pipeline"
+    ) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
         with connection.begin():
@@ -119,15 +129,20 @@ class BulkInserts(Loader):
         self._together = MOST_VALUES // len(self._names) if self._statement is not None else 1
         before, _, values = str(compiled).rpartition("VALUES ")
         self._several = f"{before}VALUES {', '.join([values] * self._together)}"
-        self._unpacked = unpacker(len(self._names))
+        self._maker = maker
+        columns = [(column.name, _kind_of(column)) for column in table.columns]
+        self._unpacked = unpacker(columns, maker)
 
     def load(self, parts: list[Rows]) -> None:
         """Add rows."""
         rows: list[tuple[Any, ...]] = []
         for part in parts:
             rows += self._unpacked(part)
-        for start in range(0, len(rows), self.batch_rows):
-            self._execute(rows[start : start + self.batch_rows])
+        try:
+            for start in range(0, len(rows), self.batch_rows):
+                self._execute(rows[start : start + self.batch_rows])
+        except OverflowError:
+            raise PipelineFailed(f"{self._maker} returns a number of more than 64 bits") from None
 
     def _execute(self, rows: list[tuple[Any, ...]]) -> None:
         if self._statement is not None:
@@ -155,6 +170,27 @@ class BulkInserts(Loader):
         return _count(self._connection, self._table)
 
 
+_MISFITS = {
+    "22P04": None,
+    "22P02": "returns a value of another type",
+    "22003": "returns a number that is too large",
+    "22001": "returns a text that is too long",
+    "23502": "returns no value",
+}
+"""What is wrong with the rows by the server's SQLSTATE; the text that it was given is well-formed."""
+
+
+def _kind_of(column: sa.Column[Any]) -> Any:
+    """Return the type of a column's values in a row, where it is certain: SQLite itself takes any."""
+    if isinstance(column.type, sa.Boolean | sa.Integer):
+        kind: Any = bool | int
+    elif isinstance(column.type, sa.String):
+        kind = str
+    else:
+        return Any
+    return kind | None if column.nullable else kind
+
+
 def _is_passed_on(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> bool:
     """Say whether a driver takes values of a type as they are; it takes Python's booleans as integers."""
     kind = kind.dialect_impl(dialect)
@@ -168,10 +204,14 @@ class Copy(Loader):
     others delete and update meanwhile cannot be cleaned up (manual, section 25.1.2) until it ends.
     """
 
-    def __init__(self, connection: sa.Connection, like: sa.Table, batch_rows: int) -> None:
+    def __init__(
+        self, connection: sa.Connection, like: sa.Table, batch_rows: int, maker: str = "the pipeline"
+    ) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
         self._like = like
+        self._maker = maker
+        self._columns = [column.name for column in like.columns]
         self._made: sa.Table | None = None
 
     @property
@@ -199,9 +239,22 @@ class Copy(Loader):
             with raw.cursor() as cursor:
                 cursor.copy_expert(copy, text, 1 << 18)
         except psycopg2.Error as error:  # which SQLAlchemy does not see
+            if error.pgcode in _MISFITS:
+                raise self._misfit(error) from None
             if raw.closed:
                 self._connection.invalidate(error)
             raise sa.exc.DBAPIError("COPY", None, error, connection_invalidated=bool(raw.closed)) from error
+
+    def _misfit(self, error: Any) -> PipelineFailed:
+        """Return what to say of rows that the table cannot hold, by the column that the server names."""
+        what = _MISFITS[error.pgcode]
+        if what is None:
+            names = self._columns[1:]
+            what = f"returns another number of values than {len(names)} ({', '.join(names)})"
+        said = f"{error.diag.column_name or ''} {error.diag.context or ''}"
+        column = next((name for name in self._columns if f" {name}:" in said or f"{name} " in said), None)
+        where = f" in the column {column}" if column is not None and _MISFITS[error.pgcode] else ""
+        return PipelineFailed(f"{self._maker} {what}{where} (SQLSTATE {error.pgcode})")
 
     def finish(self) -> None:
         """Let the planner know what the table holds: nobody else analyzes a temporary one."""

@@ -143,7 +143,10 @@ class Speller:
         return '"' + "".join(map(self._character, text)) + '"'
 
     def _character(self, character: str) -> str:
-        short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "/": "\\/"}
+        short = {
+            '"': '\\"', "\\": "\\\\", "/": "\\/",
+            "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t",
+        }  # fmt: skip
         if character in '"\\' or character < " " or self._rng.random() < self._escape:
             if character in short and self._rng.random() < 0.5:
                 return short[character]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl.errors import ConfigurationError
+from etl.fingerprint import digest
 from etl.origin import Source
 from etl.pipeline import Selection
 from etl.target import Target
@@ -50,8 +51,9 @@ class Tracked(Selection):
 
     @property
     def fingerprint(self) -> str:
-        """The wallets, and the head if that was named."""
-        return f"{super().fingerprint} {self.head_epoch if self.named else ''}"
+        """The wallets, the chain, and the head if that was named."""
+        head = self.head_epoch if self.named else None
+        return digest(super().fingerprint, head, self.genesis.isoformat())
 
 
 def select(options: Mapping[str, Any]) -> Tracked:

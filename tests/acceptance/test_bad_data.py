@@ -169,6 +169,17 @@ def test_a_feed_without_records_is_refused_unless_allowed(
     assert database.dump() == before
 
 
+def test_a_record_may_have_the_key_error(etl: Etl, database: Database) -> None:
+    """Only a reply can be an error, not a feed with a member of that name."""
+    report = etl.loaded(as_object([("error", deal()), ("1", deal())]))
+    assert (report["records"], report["matched"], report["rejected"]) == (2, 1, 1)  # it is no deal id
+    report = etl.loaded(as_object([("error", deal(OTHER))]))
+    assert (report["records"], report["matched"], report["rejected"]) == (1, 0, 0)
+    completed = etl.load("--source", etl.file(b'{"error":{"State":{}}}'), "--allow-empty")
+    assert completed.status == 65
+    assert "no record found" in completed.message
+
+
 @pytest.mark.parametrize("name", ["empty file", "error reply, result empty"])
 def test_allow_empty_does_not_allow_what_is_no_feed(
     etl: Etl, database: Database, before: object, name: str
@@ -297,8 +308,8 @@ def test_what_is_wrong_with_deals_of_others_does_not_matter(etl: Etl, database: 
         ("3", {}),
         ("4", None),
         ("5", {"Proposal": None, "State": 1e300}),
-        ("6", [OURS[0]]),
-        ("7", {"Client": OURS[0], "Proposal": {"Client": [OURS[0]]}}),
+        ("6", [OTHER]),
+        ("7", {"Client": OURS[0], "Proposal": {"Client": OTHER}}),
         ("\ud800", deal(OTHER)),
     ]
     document = as_object([("8", deal()), *foreign, ("9", deal())], ensure_ascii=True)
@@ -306,6 +317,70 @@ def test_what_is_wrong_with_deals_of_others_does_not_matter(etl: Etl, database: 
     report = etl.loaded(document)
     assert (report["records"], report["matched"], report["rejected"]) == (11, 2, 0)
     assert list(database.deals()) == [8, 9]
+
+
+def test_a_record_of_ours_whose_client_is_not_where_it_should_be_is_rejected(
+    etl: Etl, database: Database
+) -> None:
+    """Nobody knows whose it is, but it has one of our wallets: it must not go unseen."""
+    ours = deal()
+    misfits: list[tuple[str, Any]] = [
+        ("1", [OURS[0]]),
+        ("2", deal() | {"Proposal": [ours["Proposal"]]}),
+        ("3", deal([OURS[1]])),  # type: ignore[arg-type]
+        ("4", deal({"ID": OURS[0]})),  # type: ignore[arg-type]
+        ("5", {"Client": OURS[0], "State": ours["State"]}),
+        ("6", without(deal(Owner=OURS[1]), "Proposal", "Client")),
+        ("7", deal() | {"Proposal": None, "Deal": ours["Proposal"]}),
+        ("8", {OURS[0]: ours["State"]}),
+        ("9", OURS[0]),
+    ]
+    others: list[tuple[str, Any]] = [
+        ("21", deal([OTHER])),  # type: ignore[arg-type]
+        ("22", deal(OTHER, Label=OURS[0], PieceSize="x")),
+    ]
+    pairs = [("101", deal()), *misfits, *others, ("102", deal(OURS[1]))]
+    for number, document in enumerate(
+        [as_object(pairs), as_array(pairs[:1] + pairs[2:8]), as_lines(pairs[2:8])]
+    ):
+        for workers in ("1", "2"):
+            env = {"ETL_CHUNK_BYTES": "700"} if workers == "2" else {}
+            report = etl.loaded(document, "--workers", workers, env=env)
+            seen = (report["records"], report["matched"], report["rejected"])
+            assert seen == ((13, 2, 9), (7, 1, 6), (6, 0, 6))[number]
+            assert_accounts_balance(report)
+    first = [row for row in database.rows("etl_rejects") if row["run_id"] == 1]
+    assert [row["key"] for row in first] == [key for key, _ in misfits]
+    assert "$.Proposal" in first[1]["reason"]
+    assert "$.Proposal.Client" in first[2]["reason"]
+
+
+UNUSED = {
+    "a lone surrogate": r'"\ud800"',
+    "a pair the wrong way round": r'{"a":["\udc00\ud800"]}',
+    "a name that is no text": r'{"\ud83d":1,"\udc00":2}',
+    "a NUL": r'"a\u0000b"',
+    "numbers beyond any type": "[1e400,-1e400,123456789012345678901234567890,1e-400]",
+    "depth": "[" * 400 + "]" * 400,
+    "an empty name, and names twice": '{"":1,"":2,"Client":[],"Client":{}}',
+}
+
+
+@pytest.mark.parametrize("shape", ["object", "array", "lines"])
+def test_what_nobody_uses_may_be_anything_that_is_json(etl: Etl, tables: Tables, shape: str) -> None:
+    """The same rows as without it, in SQLite and in PostgreSQL, which holds no NUL."""
+    shapes: dict[str, Any] = {"object": as_object, "array": as_array, "lines": as_lines}
+    pairs = [(str(number), deal(OURS[number % 2], Label=f"é{number}")) for number in range(len(UNUSED))]
+    odd = [
+        (key, {**record, "Proposal": {**record["Proposal"], "Note": f"«{name}»"}, "Note": f"«{name}»"})
+        for (key, record), name in zip(pairs, UNUSED, strict=True)
+    ]
+    document = shapes[shape](odd)
+    for name, value in UNUSED.items():
+        document = document.replace(f'"«{name}»"'.encode(), value.encode())
+    report = etl.loaded(document, "--database", tables.url)
+    assert (report["matched"], report["rejected"]) == (len(UNUSED), 0)
+    assert tables.deals() == expected(as_object(pairs)).rows
 
 
 def test_numbers_beyond_any_type_are_fine_in_members_that_are_ignored(etl: Etl, database: Database) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 import stringzilla
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.predicate import FEW, RawFilter, literals
@@ -30,6 +31,65 @@ def test_every_spelling_of_a_wanted_value_holds_a_literal(wanted: list[str], dat
     text = data.draw(st.binary(max_size=20)) + spelled + data.draw(st.binary(max_size=20))
     assert any(literal in text for literal in literals(wanted))
     assert RawFilter(wanted).candidates(memoryview(text))
+
+
+SHORT = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+
+
+def every_spelling(character: str) -> list[str]:
+    """All that RFC 8259 allows for one character in a string, with each digit in each case."""
+    units = character.encode("utf-16-be")
+    digits = "".join(f"\\u{int.from_bytes(units[i : i + 2], 'big'):04x}" for i in range(0, len(units), 2))
+    cases = [sorted({digit, digit.upper()}) if digit in "abcdef" else [digit] for digit in digits]
+    found = ["".join(chosen) for chosen in product(*cases)]
+    if character >= " " and character not in '"\\':
+        found.append(character)
+    if character in SHORT:
+        found.append(f"\\{SHORT[character]}")
+    return found
+
+
+AWKWARD = '"\\/\b\f\n\r\t\0\x1f\x7fa:\xe9\xff\u0100\uabcd\uffff\U00010000\U0001f600\U0010ffff'
+
+
+@settings(max_examples=30)
+@given(st.text(st.sampled_from(AWKWARD), max_size=2), st.text(st.sampled_from(AWKWARD), max_size=2))
+@example("", "")
+@example("/", "\U0001f600")
+@example('"', "\\")
+def test_no_spelling_at_all_of_a_wanted_value_is_missed(value: str, other: str) -> None:
+    found = RawFilter({value, other})
+    for characters in product(*map(every_spelling, value)):
+        spelled = f'"{"".join(characters)}"'
+        assert json.loads(spelled) == value
+        assert found.candidates(memoryview(spelled.encode())), spelled
+
+
+def test_only_escapes_that_a_wanted_character_can_have_are_sought() -> None:
+    assert literals(["org1/repo11"]) == [b'"org1/repo11"', rb"\/", rb"\u00"]
+    assert literals(['a"b', "c\nd", "e"]) == [b'"e"', rb"\"", rb"\n", rb"\u00"]
+    assert literals(["\u4e2d"]) == ['"\u4e2d"'.encode(), rb"\u"]
+    assert literals([""]) == [b'""']
+    assert literals([]) == []
+
+
+def events(repositories: int, count: int) -> bytes:
+    """Events as lines, each with some escapes that have nothing to do with what is wanted."""
+    said = r"She said \"done\"\nC:\\temp \t<\u003cb\u003e> \u4e2d\u6587"
+    lines = (
+        f'{{"id":{number},"repo":{{"name":"org{number % 7}/repo{number % repositories}"}},"msg":"{said}"}}'
+        for number in range(count)
+    )
+    return "\n".join(lines).encode()
+
+
+def test_a_slash_in_a_wanted_value_makes_no_candidates_of_other_escapes() -> None:
+    feed = events(100, 5000)
+    wanted = sum(number % 7 == 1 and number % 100 == 11 for number in range(5000))
+    assert len(RawFilter(["org1/repo11"]).candidates(memoryview(feed))) == wanted == 7
+    # Of the letters of what is said, none is wanted here; there, one of the two that are escaped is.
+    assert RawFilter(["\u4e0a/\U0001f600"]).candidates(memoryview(feed)) == []
+    assert len(RawFilter(["\u4e2d"]).candidates(memoryview(feed))) == 5000
 
 
 def test_escapes_of_characters_that_no_wanted_value_has_are_no_candidates() -> None:
@@ -56,9 +116,10 @@ def test_ten_thousand_values_are_found_like_one() -> None:
     assert found.candidates(memoryview(b'"f09999" "f020000"')) == []
 
 
-def occurrences(text: bytes, sought: list[bytes]) -> list[int]:
-    """The slow twin: where each occurrence of each literal ends."""
-    return sorted(at + len(x) for x in sought for at in range(len(text)) if text.startswith(x, at))
+def occurrences(text: bytes, sought: list[bytes], digits: set[bytes]) -> list[int]:
+    r"""The slow twin: where each occurrence of each literal ends, if digits that count follow `\u00`."""
+    ends = sorted((at + len(x), x) for x in sought for at in range(len(text)) if text.startswith(x, at))
+    return [end for end, x in ends if x != rb"\u00" or text[end : end + 2].lower() in digits]
 
 
 @pytest.fixture(params=stringzilla.__capabilities__, scope="module")
@@ -70,7 +131,18 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     stringzilla.reset_capabilities(every)
 
 
-pieces = [b'"f01"', b'"f01', b'f01"', '"\xe9"'.encode(), '"\xe9\xe9"'.encode(), b"\\u00", b"\\", b" " * 63]
+pieces = [
+    rb"\u0066",
+    rb"\u00E9",
+    b'"f01"',
+    b'"f01',
+    b'f01"',
+    '"\xe9"'.encode(),
+    '"\xe9\xe9"'.encode(),
+    b"\\u00",
+    b"\\",
+    b" " * 63,
+]
 texts = st.lists(st.one_of(st.sampled_from(pieces), st.binary(max_size=70)), max_size=12).map(b"".join)
 
 
@@ -82,4 +154,5 @@ def test_few_and_many_values_are_found_as_by_a_loop(
     """At every distance from the start of a block, with every instruction set; not what is behind."""
     wanted = ["f01", *("\xe9" * n for n in range(1, number + 1))]
     data = memoryview(b"x" * start + text + b'"f01"')[start : start + len(text)]
-    assert RawFilter(wanted).candidates(data) == occurrences(text, literals(wanted))
+    digits = {b"66", b"30", b"31", b"e9"}
+    assert RawFilter(wanted).candidates(data) == occurrences(text, literals(wanted), digits)
