@@ -118,7 +118,7 @@ def defaults(
         ConfigurationError: there is no such setting, or its value is of the wrong type or out of bounds.
     """
     options = {_setting(p): p for p in context.command.params if isinstance(p, click.Option)}
-    options = {name: option for name, option in options.items() if option.expose_value}
+    options = {name: option for name, option in options.items() if name not in ("config", "help")}
     given: dict[str, Any] = {}
     wrong: list[str] = []
     for name, value in found.settings.items():

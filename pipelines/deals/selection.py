@@ -97,8 +97,8 @@ def head_by_clock(now: datetime) -> int:
     """
     if now < MAINNET_GENESIS:
         raise ConfigurationError(
-            f"by this machine's clock it is {rfc3339(now, 'seconds')}, before the chain began: set the"
-            " clock, or name the head (--head-epoch) or a node to ask for it (--lotus-api)"
+            f"by this machine's clock it is {rfc3339(now, 'seconds')}, before the chain began:"
+            " set the clock, or name the head (--head-epoch) or a node to ask for it (--lotus-api)"
         )
     return epoch_at(now)
 

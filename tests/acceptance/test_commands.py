@@ -292,6 +292,70 @@ def test_looking_at_a_database_that_is_not_there_does_not_create_it(etl: Etl) ->
     assert files(etl) == set()
 
 
+RAW = "a\x1b[2J\u202e\n\t\x9b\u200b"
+ESCAPED = r"a\x1b[2J\u202e\n\t\x9b\u200b"
+
+
+def test_what_the_feed_says_is_shown_escaped_and_kept_as_it_is(etl: Etl) -> None:
+    source = etl.file(as_object([(RAW, deal()), ("1", deal(Client=RAW)), ("2", deal(Label=RAW))]))
+    command = ("run", "deals", "--source", source, "--client", OURS[0], "-v")
+    assert etl(*command).status == 0
+    rejects = etl("rejects").stdout
+    assert ESCAPED in rejects
+    assert rejects.replace("\n", "").isprintable()
+    assert len(rejects.splitlines()) == 2
+    shown = etl("rejects", "--json").stdout
+    assert (json.loads(shown)["key"], len(shown.splitlines()), shown.isascii()) == (RAW, 1, True)
+    failed = etl(*command, "--on-error", "fail")
+    assert failed.status == 65
+    assert failed.stderr.replace("\n", "").isprintable()
+    history = etl("history").stdout
+    assert history.replace("\n", "").isprintable()
+    assert len(history.splitlines()) == 3
+
+
+def test_names_of_files_and_members_are_shown_escaped(etl: Etl) -> None:
+    name = f"feed{RAW}"
+    members = json.dumps({"jsonrpc": "2.0", "result": {RAW: json.loads(as_object([("1", deal())]))}})
+    etl.file(members.encode(), name)
+    etl.file(as_object([("1", deal(more={RAW: 1}))]), f"good{RAW}")
+    for args, status in (
+        (("run", "deals", "--source", name, "--client", OURS[0]), 65),
+        (("run", "deals", "--source", f"{name}.missing", "--client", OURS[0]), 69),
+        (("run", "deals", "--source", f"good{RAW}", "--client", OURS[0], "--explain"), 0),
+        (("run", "deals", "--source", f"good{RAW}", "--client", OURS[0], "--rejects", f"{RAW}/x"), 74),
+        (("run", "deals", "--source", f"good{RAW}", "--client", RAW), 78),
+        (("run", "deals", "--config", name), 78),
+        (("run", "deals", "--workers", RAW), 2),
+        (("run", "deals", f"--{RAW}"), 2),
+        (("run", RAW), 2),
+        (("inspect", f"good{RAW}"), 0),
+        (("inspect", name), 65),
+        (("sample", "deals", "--records", "1", "--output", f"sample{RAW}"), 0),
+        (("history", "--database", f"sqlite:///{RAW}.db"), 74),
+    ):
+        completed = etl(*args)
+        assert completed.status == status, completed.stderr
+        told = completed.stdout + completed.stderr
+        assert told.replace("\n", "").isprintable(), args
+        if status not in (0, 2):
+            assert len(told.splitlines()) == 1
+
+
+def test_times_are_told_in_one_form(etl: Etl) -> None:
+    report = etl.loaded(DOCUMENT)
+    env = {"TZ": "Asia/Tokyo"}
+    (row,) = map(json.loads, etl("history", "--json", env=env).stdout.splitlines())
+    for name in ("started_at", "finished_at"):
+        assert row[name] == report[name]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00", row[name])
+    assert f" {report['started_at'][:19]}+00:00 " in etl("history", env=env).stdout
+    failing = ("run", "deals", "--source", "missing", "--client", "f07", "--log-format", "json")
+    logged = etl(*failing, env=env)
+    (line,) = map(json.loads, logged.stderr.splitlines())
+    assert line["time"].endswith("+00:00")
+
+
 # Samples -------------------------------------------------------------------------------------------------
 
 

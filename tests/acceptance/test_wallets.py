@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from base64 import b32encode
 from collections import Counter
 from hashlib import blake2b
@@ -16,7 +19,7 @@ from tests.lotus import Node
 from tests.web import Web, answer_with
 
 from .conftest import Completed, Database, Etl, until
-from .feeds import OTHER, OURS, as_object, deal
+from .feeds import OTHER, OURS, as_object, as_pretty, deal
 
 RUN = ("run", "deals", "-q")
 DOCUMENT = as_object([("1", deal(OURS[0])), ("2", deal(OURS[1])), ("3", deal(OTHER))])
@@ -84,6 +87,41 @@ def test_addresses_of_test_networks_are_fine(etl: Etl, database: Database) -> No
     source = etl.file(as_object([("1", deal("t01000")), ("2", deal("f01000"))]))
     assert_done(etl(*RUN, "--source", source, "--client", "t01000"))
     assert clients(database) == {"t01000"}
+
+
+@pytest.mark.parametrize(
+    ("feeds", "wallet", "warned"),
+    [("f", "t", True), ("t", "f", True), ("f", "f", False), ("t", "t", False)],
+)
+def test_wallets_of_another_network_than_the_feeds_are_warned_of_when_nothing_matched(
+    etl: Etl, feeds: str, wallet: str, warned: bool
+) -> None:
+    records = [(str(n), deal(f"{feeds}0100{n}", Provider=f"{feeds}0123")) for n in range(3)]
+    compact, spaced = etl.file(as_object(records)), etl.file(as_pretty(records), "spaced")
+    for source in (compact, spaced):
+        completed = etl("run", "deals", "--source", source, "--client", f"{wallet}07")
+        assert completed.status == 0
+        *warnings, _ = completed.stderr.splitlines()
+        assert len(warnings) == warned
+        assert all("no wallet was found, for the feed is of" in line for line in warnings)
+    found = etl("run", "deals", "--source", compact, "--client", f"{feeds}01001")
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_clock_before_the_chain_is_refused_unless_the_head_is_named(etl: Etl, feed: Path) -> None:
+    early = "import datetime, sys; import pipelines.deals.selection as s; from etl.cli import main\n"
+    early += "class Clock(datetime.datetime):\n    now = classmethod(lambda c, z: c.fromtimestamp(12, z))\n"
+    early += "s.datetime = Clock; sys.argv[0] = 'etl'; main()"
+    command = [sys.executable, "-c", early, *RUN, "--source", str(feed), "--client", OURS[0]]
+    where = {"cwd": etl.directory, "env": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}
+    refusing = subprocess.run(command, capture_output=True, text=True, timeout=30, **where)  # type: ignore[call-overload]
+    assert refusing.returncode == 78
+    assert refusing.stderr == (
+        "etl: by this machine's clock it is 1970-01-01T00:00:12+00:00, before the chain began:"
+        " set the clock, or name the head (--head-epoch) or a node to ask for it (--lotus-api)\n"
+    )
+    named = subprocess.run([*command, "--head-epoch", "1"], timeout=30, **where)  # type: ignore[call-overload]
+    assert named.returncode == 0
 
 
 def test_without_any_wallet_a_run_is_refused_and_makes_no_database(
