@@ -189,8 +189,11 @@ def _make_transactional(engine: sa.Engine) -> None:
     def _note(context: sa.engine.ExceptionContext) -> None:
         error = context.original_exception
         name = getattr(error, "sqlite_errorname", None) or ""
-        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):  # now: what was written is soon rolled back
-            error.add_note(temporary.what_is_full(sqlite.file_of_engine(engine)))
+        if not name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            return
+        told = temporary.what_is_full(sqlite.file_of_engine(engine))  # what was written is soon rolled back
+        if told is not None:
+            error.add_note(told)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -81,11 +81,14 @@ _SQLITE = {
     "SQLITE_CONSTRAINT": "a constraint that the database has does not hold",
     "SQLITE_CORRUPT": "the file is damaged: restore it from a copy, or save what there is (sqlite3 FILE"
     " .recover)",
+    "SQLITE_FULL": "no room on the file's disk, or for temporary files (--temp-dir names a folder)",
     "SQLITE_IOERR": "the disk, or the file system below the file, failed",
     "SQLITE_LOCKED": "another connection holds a table",
     "SQLITE_NOTADB": "the file is no SQLite database: it was left alone; name another file",
     "SQLITE_PROTOCOL": "the file system's locks do not work: move the file to another",
     "SQLITE_READONLY": "the file or its folder cannot be written",
+    "SQLITE_READONLY_DIRECTORY": "what was written last stands in a file beside it (-wal or -journal): its"
+    " folder must be writable",
     "SQLITE_READONLY_DBMOVED": "the file was moved or deleted meanwhile",
     "SQLITE_IOERR_LOCK": "the file system has no locks that work: move the file to another",
     "SQLITE_IOERR_SHMOPEN": "the -shm file beside it cannot be opened: its folder must be writable",

@@ -41,6 +41,9 @@ _URL = re.compile(
 _DRIVER = {"uri", "timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
 """Options of Python's module `sqlite3`; all others are SQLite's."""
 
+_OPTIONS = {"mode", "cache", "vfs", "immutable", "nolock", "psow", "modeof"}
+"""Options of SQLite's URIs."""
+
 _TRUE = {"true", "yes", "on", "y", "t", "1"}
 
 
@@ -138,7 +141,8 @@ def _misfit(
 ) -> str | None:
     """Return what is wrong with the options of a URL that otherwise can be read."""
     if given and not (is_uri and name.startswith("file:")):
-        return f"{min(given)}= is heeded only as in sqlite:///file:PATH?{min(given)}=...&uri=true"
+        option = min(given.keys() & _OPTIONS, default="OPTION")  # any other may be part of a password
+        return f"{option}= is heeded only as in sqlite:///file:PATH?{option}=...&uri=true"
     if options.get("vfs", "unix") not in ("unix", "memdb"):
         return "another vfs= than SQLite's own has other locks"
     if _is_true(options.get("nolock", "")):
@@ -302,7 +306,10 @@ def _uri(file: str, options: str) -> str:
 
 
 def _is_wal(file: str) -> bool:
-    """Say whether changes go to a write-ahead log first (SQLite's file format, 1.3.3)."""
+    """Say whether changes go to a write-ahead log first (SQLite's file format, 1.3.3).
+
+    To close a file ends every lock that SQLite has on it in this process: none may have it open.
+    """
     with suppress(OSError), open(file, "rb") as opened:
         return opened.read(20)[18:] == b"\2\2"
     return False

@@ -89,31 +89,33 @@ def unnamed_file() -> IO[bytes]:
     return tempfile.TemporaryFile(prefix="etl-staged-", dir=folder())
 
 
-def what_is_full(file: str | None) -> str:
-    """Return which disk has no room, the database's or that of temporary files, and what to do."""
+def what_is_full(file: str | None) -> str | None:
+    """Return which disk takes nothing more, a database file's or that of temporary files, and what to do.
+
+    None: neither, by now. A database without a file is a temporary file itself.
+    """
     there = folder()
-    if file is None:
-        return f"temporary files in {there} have no room: make some, or name another folder (--temp-dir)"
-    temporary, database = is_full(there), is_full(os.path.dirname(file))
-    if temporary and not database:
+    refused = _refusal(there)
+    database = None if file is None else _refusal(os.path.dirname(file))
+    if refused is not None and database is None:
         return (
-            f"not the database's disk is full, but the folder for temporary files, {there}: make room"
+            f"it is the folder for temporary files, {there}, that takes nothing: {refused}; make room"
             " there, or name another (--temp-dir)"
         )
-    if database and not temporary:
-        return f"the disk of {file} is full: make room there"
-    return f"no room on the disk of {file}, or for temporary files in {there} (--temp-dir names another)"
+    if database is not None:
+        return f"the disk of {file} takes nothing: {database}; make room there"
+    return None
 
 
-def is_full(path: str) -> bool:
-    """Say whether a folder has no room for a few pages."""
+def _refusal(path: str) -> str | None:
+    """Return why a few pages cannot be kept in a folder, if they cannot."""
     try:
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(_PROBE)
             file.flush()
-    except OSError:
-        return True
-    return False
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno is not None else str(error)
+    return None
 
 
 def _usual(beside: str | None) -> list[str]:

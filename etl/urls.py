@@ -93,7 +93,7 @@ def libpq_parameters(url: str) -> dict[str, str]:
     if match is None or None in places:
         raise ConfigurationError(f"the database URL cannot be used: hosts are HOST:PORT,...; {_ESCAPES}")
     found = {
-        "host": ",".join(place["name"] or place["address"] or "" for place in places if place),
+        "host": ",".join(unquote(place["name"] or place["address"] or "") for place in places if place),
         "port": ",".join(place["port"] or "" for place in places if place),
         "user": unquote(match["user"] or ""),
         "password": unquote(match["password"] or ""),

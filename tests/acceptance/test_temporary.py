@@ -95,7 +95,7 @@ def test_a_folder_that_runs_full_is_named_and_what_it_was_for(etl: Etl, url: str
     assert "database or disk is full" not in completed.message
     assert completed.report["error"] == completed.message
     if url.startswith("sqlite"):
-        assert "not the database's disk is full" in completed.message
+        assert "the folder for temporary files, /mnt/small, that takes nothing" in completed.message
     else:
         assert "staged rows could not be kept" in completed.message
 
@@ -108,7 +108,7 @@ def test_a_full_disk_below_the_database_is_told_from_the_folder(etl: Etl, docume
         etl, {"/mnt/small": "size=512k"}, *RUN, "--database", "sqlite:///small/deals.db"
     )
     assert completed.status == 74, completed.stderr
-    assert "the disk of /mnt/small/deals.db is full" in completed.message
+    assert "the disk of /mnt/small/deals.db takes nothing" in completed.message
 
 
 @pytest.mark.parametrize("name", ["missing", "feed"])
