@@ -68,7 +68,8 @@ def _misfit(plan: Plan, rows: Sequence[tuple[Any, ...]], error: Exception) -> Pi
         for number, found in enumerate(kinds, 1)
         if not found <= _TYPES or len(found - {"NoneType"}) > 1
     ]
-    said = "; ".join(odd) or type(error).__name__
+    large = "a number of more than 64 bits" if isinstance(error, OverflowError) else type(error).__name__
+    said = "; ".join(odd) or large
     return misfit(plan.pipeline, f"returns values that cannot be written: {said}")
 
 

@@ -171,7 +171,7 @@ class RecordParser:
             return
         except Exception as error:
             raise failed(self._pipeline, "row", error) from None
-        if type(row) is not tuple:
+        if not isinstance(row, tuple | list):
             raise misfit(self._pipeline, f"returns a value of the type {type(row).__name__}, not a tuple")
         # A NUL has but one spelling, and few records have it anywhere.
         if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):

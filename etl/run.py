@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -103,7 +104,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         wait_lock=options["wait_lock"],
         force=options["force"],
         stale_after=options["stale_after"],
-        output=options.get("output"),
+        output=Path(options["output"]) if options.get("output") is not None else None,
     )
 
 
