@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from etl import __version__, pipeline
-from etl.errors import EtlError, ProcessDied, stack_of, unexpected
+from etl.errors import ConfigurationError, EtlError, ProcessDied, stack_of, unexpected
 from etl.options import database_options, run_options
 
 
@@ -22,12 +22,12 @@ class _Pipelines(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return pipeline.names()
 
-    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        return self.command_of(name) if name in pipeline.names() else None
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return self.command_of(name) if name in self.list_commands(context) else None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Pipelines"):
-            formatter.write_dl([(n, pipeline.describe(n).SUMMARY) for n in pipeline.names()])
+            formatter.write_dl([(n, pipeline.summary(n)) for n in self.list_commands(context)])
 
     def command_of(self, name: str) -> click.Command | None:
         raise NotImplementedError
@@ -44,8 +44,9 @@ class _Run(_Pipelines):
             logs.set_up(options["log_format"], options["verbose"], options["quiet"])
             run(loaded, options)
 
-        for option in reversed(run_options(loaded)):
-            command = option(command)
+        with pipeline.mistakes_named(name):  # its own options are among them
+            for option in reversed(run_options(loaded)):
+                command = option(command)
         settings = {"auto_envvar_prefix": "ETL"}
         summary = f"{pipeline.describe(name).SUMMARY}."
         return click.command(name, help=summary, context_settings=settings)(command)
@@ -53,8 +54,19 @@ class _Run(_Pipelines):
 
 class _Sample(_Pipelines):
     def command_of(self, name: str) -> click.Command | None:
-        command: click.Command = pipeline.resolve(pipeline.describe(name).SAMPLE)
+        reference = getattr(pipeline.describe(name), "SAMPLE", None)
+        command: click.Command | None = reference and pipeline.resolve(reference)
         return command
+
+
+def _unusable(name: str, error: ConfigurationError) -> click.Command:
+    """Return a command that only says why there is none: the others are of use without it."""
+
+    def command() -> None:
+        raise error
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, settings, command, help=error.message)
 
 
 class _Root(click.Group):
@@ -64,7 +76,13 @@ class _Root(click.Group):
         return sorted([*super().list_commands(context), *pipeline.commands()])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        return super().get_command(context, name) or pipeline.commands().get(name)
+        if (command := super().get_command(context, name)) is not None:
+            return command
+        reference = pipeline.commands().get(name)
+        try:
+            return pipeline.resolve(reference) if reference is not None else None
+        except ConfigurationError as error:
+            return _unusable(name, error)
 
 
 @click.command(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,7 +105,7 @@ def sample() -> None:
 def pipelines() -> None:
     """List the pipelines that are installed."""
     for name in pipeline.names():
-        click.echo(f"{name}  {pipeline.describe(name).SUMMARY}")
+        click.echo(f"{name}  {pipeline.summary(name)}")
 
 
 @cli.command()

@@ -9,10 +9,12 @@
     │   └── TooManyRejects          more rejects than --max-rejects, or one under --on-error fail
     ├── SourceUnavailable      69   no such file, refused connection, HTTP status
     ├── ProcessDied            70   a child was killed or failed inside
+    ├── PipelineFailed         70   the code of a pipeline has a mistake that only a record showed
     ├── DatabaseError          74   the database or the disk refused
     │   └── ConnectionLost          what may go well on another connection
     ├── LockHeld               75   another run is at work
-    ├── ConfigurationError     78   settings that contradict each other or are missing
+    ├── ConfigurationError     78   settings that contradict each other or are missing, and a pipeline that
+    │                               cannot be loaded
     └── Stopped         130, 143   a signal came
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
@@ -79,6 +81,12 @@ class SourceUnavailable(EtlError):
 
 class ProcessDied(EtlError):
     """A process of the run was killed, or failed inside."""
+
+    exit_status = 70
+
+
+class PipelineFailed(EtlError):
+    """The code of a pipeline failed over a record, or makes rows that do not fit where they go."""
 
     exit_status = 70
 

@@ -200,7 +200,7 @@ class ChunkParser:
         row, selection = self._pipeline.row, self._selection
         try:
             rows = [(position, *row(key, record, selection)) for position, (key, record) in items]
-        except ValueError:  # a reject, whose place must be told
+        except Exception:  # a reject, whose place must be told, or a mistake of the pipeline's
             raise _Irregular from None
         parsed.records += count
         parsed.rows += rows
@@ -254,7 +254,7 @@ class ChunkParser:
                 for number, record in zip(numbers, records, strict=True)
                 if tested(record) in wanted
             ]
-        except ValueError:  # a reject
+        except Exception:  # a reject, or a mistake of the pipeline's
             raise _Irregular from None
         parsed.records += len(raws)
         parsed.rows += rows

@@ -1,20 +1,21 @@
 """What a pipeline has to say: the whole interface between mechanism and policy.
 
-A pipeline is a package `pipelines.<name>`. Its `__init__` is light (it is imported to list what there is)
-and names the rest:
+A pipeline is a package `pipelines.<name>`, in any folder `pipelines` on Python's path. Its `__init__` is
+light (it is imported to list what there is) and names the rest:
 
     SUMMARY   = "one line for the list"
     PIPELINE  = "pipelines.<name>.pipeline:PIPELINE"      a `Pipeline`
-    COMMANDS  = {"wallets": "pipelines.<name>.wallets:wallets"}      further commands of `etl`
+    COMMANDS  = {"wallets": "pipelines.<name>.wallets:wallets"}      further commands of `etl`, if any
     DATABASE  = "sqlite:///<name>.db"      the default
-    SAMPLE    = "pipelines.<name>.sample:command"      `etl sample <name>`
+    SAMPLE    = "pipelines.<name>.sample:command"      `etl sample <name>`, if there is one
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -23,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from etl.errors import ConfigurationError, EtlError, one_line
 from etl.fingerprint import digest, digest_of
+from etl.mistakes import not_loaded, wrong
 from etl.origin import Source
 
 if TYPE_CHECKING:
-    import click
     import pyarrow
     from sqlalchemy import Executable, Select, Table
 
@@ -68,6 +70,12 @@ class Columns:
     null is the same as no other; where no column is named, none is."""
     few: tuple[str, ...] = ()
     """Columns of texts that recur, which are best written once and referred to."""
+
+    def __post_init__(self) -> None:
+        names = self.schema.names
+        for name in (self.key, *self.few):
+            if name is not None and name not in names:
+                raise ValueError(f"there is no column {name}; there are {', '.join(names)}")
 
 
 @dataclass(frozen=True)
@@ -132,18 +140,57 @@ def _package() -> ModuleType:
 
 def names() -> list[str]:
     """Return the names of the pipelines that are installed."""
-    return sorted(module.name for module in pkgutil.iter_modules(_package().__path__))
+    return sorted({module.name for module in pkgutil.iter_modules(_package().__path__)})
 
 
 def describe(name: str) -> ModuleType:
-    """Return a pipeline's light module; `name` is one of `names()`."""
-    return importlib.import_module(f"{_package().__name__}.{name}")
+    """Return a pipeline's light module; `name` is one of `names()`.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or is no pipeline.
+    """
+    with mistakes_named(name):
+        module = importlib.import_module(f"{_package().__name__}.{name}")
+    for part in ("SUMMARY", "PIPELINE"):
+        if not isinstance(getattr(module, part, None), str):
+            raise wrong(name, f"{module.__name__} has no text {part}")
+    if not isinstance(getattr(module, "COMMANDS", {}), dict):
+        raise wrong(name, "COMMANDS is no dict")
+    return module
+
+
+def summary(name: str) -> str:
+    """Return the line for the list; of a pipeline that cannot be used, why."""
+    try:
+        return one_line(describe(name).SUMMARY)
+    except ConfigurationError as error:
+        return error.message.removeprefix(f"the pipeline {name} ")
+
+
+@contextmanager
+def mistakes_named(name: str) -> Iterator[None]:
+    """Say of what goes wrong within that it is the pipeline's mistake; it may be anything.
+
+    Raises:
+        ConfigurationError: with the kind of error and its place.
+    """
+    try:
+        yield
+    except EtlError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise not_loaded(name, error) from None
 
 
 def resolve(reference: str) -> Any:
-    """Return the object that `package.module:name` names."""
+    """Return the object that `package.module:name` names.
+
+    Raises:
+        ConfigurationError: there is none, or what it is in cannot be imported.
+    """
     module, _, attribute = reference.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    with mistakes_named(module.removeprefix(f"{_package().__name__}.").partition(".")[0]):
+        return getattr(importlib.import_module(module), attribute)
 
 
 def usual() -> str:
@@ -153,16 +200,25 @@ def usual() -> str:
 
 
 def load(name: str) -> Pipeline:
-    """Import a pipeline; `name` is one of `names()`."""
-    pipeline: Pipeline = resolve(describe(name).PIPELINE)
+    """Import a pipeline; `name` is one of `names()`.
+
+    Raises:
+        ConfigurationError: it cannot be used; the text says why.
+    """
+    from etl.declared import checked
+
+    pipeline = checked(name, resolve(describe(name).PIPELINE))
     _ = pipeline.fingerprint  # of the code as it was loaded: a service may outlive an upgrade
     return pipeline
 
 
-def commands() -> dict[str, click.Command]:
-    """Return the commands that the pipelines add to `etl`."""
-    return {
-        command: resolve(reference)
-        for name in names()
-        for command, reference in describe(name).COMMANDS.items()
-    }
+def commands() -> dict[str, str]:
+    """Return the commands that the pipelines add to `etl`, by what names them.
+
+    Those of a pipeline that cannot be used are left out.
+    """
+    found: dict[str, str] = {}
+    for name in names():
+        with suppress(ConfigurationError):
+            found = {**getattr(describe(name), "COMMANDS", {}), **found}
+    return found

@@ -21,6 +21,7 @@ from etl.errors import one_line
 from etl.framing import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
 from etl.match import Match, texts
 from etl.messages import RAW_BYTES, Malformed, Reject, Rows
+from etl.mistakes import failed, misfit
 from etl.pipeline import Pipeline, Selection
 from etl.respelling import marked, without_overridden
 from etl.strict import NotJson, refuse_member, strictly
@@ -158,13 +159,20 @@ class RecordParser:
     def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
         """Count a decoded record, and take its row if it is wanted."""
         parsed.records += 1
-        if self._wanted is not None and self._match.get(record) not in self._wanted:
-            return
+        try:
+            if self._wanted is not None and self._match.get(record) not in self._wanted:
+                return
+        except (AttributeError, TypeError) as error:
+            raise failed(self._pipeline, "match", error) from None
         try:
             row = self._pipeline.row(key, record, self._selection)
         except ValueError as error:
             self._reject(key, data, offset, one_line(str(error)), parsed)
             return
+        except Exception as error:
+            raise failed(self._pipeline, "row", error) from None
+        if not isinstance(row, tuple | list):
+            raise misfit(self._pipeline, f"returns a value of the type {type(row).__name__}, not a tuple")
         # A NUL has but one spelling, and few records have it anywhere.
         if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):
             self._reject(key, data, offset, "a NUL, which PostgreSQL's text cannot hold", parsed)

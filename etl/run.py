@@ -8,10 +8,12 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
+from etl.declared import selected
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.origin import Source
 from etl.pipeline import Pipeline
@@ -70,7 +72,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         EtlError: whoever else is asked to settle them.
     """
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
-    selection = pipeline.select(options)
+    selection = selected(pipeline, options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()
     return Plan(
@@ -93,7 +95,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         wait_lock=options["wait_lock"],
         force=options["force"],
         stale_after=options["stale_after"],
-        output=options.get("output"),
+        output=Path(options["output"]) if options.get("output") is not None else None,
     )
 
 

@@ -28,6 +28,7 @@ from etl.errors import ConnectionLost, DatabaseError, LockHeld
 from etl.faults import reached
 from etl.lock import FileLock, one_run
 from etl.messages import End, Reject, Rows
+from etl.mistakes import maker_of_rows
 from etl.origin import Version
 from etl.pipeline import Statement, Store, resolve
 from etl.plan import Plan
@@ -119,7 +120,9 @@ class Session:
 
     def _create_staging(self) -> None:
         plan = self._plan
-        self._loader = loader_for(self._connection, self._store.staging, plan.output, plan.batch_rows)
+        maker = maker_of_rows(plan.pipeline)
+        target = self._store.staging
+        self._loader = loader_for(self._connection, target, plan.output, plan.batch_rows, maker)
         self._stack.callback(self._loader.close)
 
     # Staging ---------------------------------------------------------------------------------------

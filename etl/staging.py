@@ -17,6 +17,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from etl.columns import csv_of, unpacker
+from etl.errors import PipelineFailed
 from etl.messages import Rows
 from etl.pipeline import Columns
 
@@ -51,9 +52,16 @@ class Loader(ABC):
 
 
 def loader_for(
-    connection: sa.Connection, target: sa.Table | Columns, output: Path | None, batch_rows: int | None
+    connection: sa.Connection,
+    target: sa.Table | Columns,
+    output: Path | None,
+    batch_rows: int | None,
+    maker: str = "the pipeline",
 ) -> Loader:
-    """Create what rows are staged in, and return the way there; None leaves the size of batches to it."""
+    """Create what rows are staged in, and return the way there; None leaves the size of batches to it.
+
+    `maker` begins a sentence about rows that do not fit.
+    """
     if isinstance(target, Columns):
         from etl.parquet import ParquetFile
 
@@ -62,9 +70,9 @@ def loader_for(
     with connection.begin():
         target.create(connection, checkfirst=False)
     if connection.dialect.driver == "psycopg2":
-        return Copy(connection, target, batch_rows or 10_000)
+        return Copy(connection, target, batch_rows or 10_000, maker)
     # Of 100 to 20,000, the fastest into SQLite (`python -m bench micro`).
-    return BulkInserts(connection, target, batch_rows or 1000)
+    return BulkInserts(connection, target, batch_rows or 1000, maker)
 
 
 class BulkInserts(Loader):
@@ -75,7 +83,9 @@ class BulkInserts(Loader):
     many rows in a statement as may be, it takes five sixths of the time that it takes with one.
     """
 
-    def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:
+    def __init__(
+        self, connection: sa.Connection, table: sa.Table, batch_rows: int, maker: str = "the pipeline"
+    ) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
         self._insert = table.insert()
@@ -86,15 +96,20 @@ class BulkInserts(Loader):
         self._together = MOST_VALUES // len(self._names) if self._statement is not None else 1
         before, _, values = str(compiled).rpartition("VALUES ")
         self._several = f"{before}VALUES {', '.join([values] * self._together)}"
-        self._unpacked = unpacker(len(self._names))
+        self._maker = maker
+        columns = [(column.name, _kind_of(column)) for column in table.columns]
+        self._unpacked = unpacker(columns, maker)
 
     def load(self, parts: list[Rows]) -> None:
         """Add rows."""
         rows: list[tuple[Any, ...]] = []
         for part in parts:
             rows += self._unpacked(part)
-        for start in range(0, len(rows), self.batch_rows):
-            self._execute(rows[start : start + self.batch_rows])
+        try:
+            for start in range(0, len(rows), self.batch_rows):
+                self._execute(rows[start : start + self.batch_rows])
+        except OverflowError:
+            raise PipelineFailed(f"{self._maker} returns a number of more than 64 bits") from None
 
     def _execute(self, rows: list[tuple[Any, ...]]) -> None:
         if self._statement is not None:
@@ -113,6 +128,27 @@ class BulkInserts(Loader):
         """Nothing is left to do."""
 
 
+_MISFITS = {
+    "22P04": None,
+    "22P02": "returns a value of another type",
+    "22003": "returns a number that is too large",
+    "22001": "returns a text that is too long",
+    "23502": "returns no value",
+}
+"""What is wrong with the rows by the server's SQLSTATE; the text that it was given is well-formed."""
+
+
+def _kind_of(column: sa.Column[Any]) -> Any:
+    """Return the type of a column's values in a row, where it is certain: SQLite itself takes any."""
+    if isinstance(column.type, sa.Boolean | sa.Integer):
+        kind: Any = bool | int
+    elif isinstance(column.type, sa.String):
+        kind = str
+    else:
+        return Any
+    return kind | None if column.nullable else kind
+
+
 def _is_passed_on(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> bool:
     """Say whether a driver takes values of a type as they are; it takes Python's booleans as integers."""
     kind = kind.dialect_impl(dialect)
@@ -122,12 +158,16 @@ def _is_passed_on(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> bool:
 class Copy(Loader):
     """PostgreSQL's COPY, on psycopg2."""
 
-    def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:
+    def __init__(
+        self, connection: sa.Connection, table: sa.Table, batch_rows: int, maker: str = "the pipeline"
+    ) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
         quoted = connection.dialect.identifier_preparer.quote
         self._table = quoted(table.name)
-        names = ", ".join(quoted(column.name) for column in table.columns)
+        self._maker = maker
+        self._columns = [column.name for column in table.columns]
+        names = ", ".join(map(quoted, self._columns))
         self._copy = f"COPY {self._table} ({names}) FROM STDIN (FORMAT csv)"
 
     def load(self, parts: list[Rows]) -> None:
@@ -144,9 +184,22 @@ class Copy(Loader):
             with raw.cursor() as cursor:
                 cursor.copy_expert(self._copy, text, 1 << 18)
         except psycopg2.Error as error:  # which SQLAlchemy does not see
+            if error.pgcode in _MISFITS:
+                raise self._misfit(error) from None
             if raw.closed:
                 self._connection.invalidate(error)
             raise sa.exc.DBAPIError("COPY", None, error, connection_invalidated=bool(raw.closed)) from error
+
+    def _misfit(self, error: Any) -> PipelineFailed:
+        """Return what to say of rows that the table cannot hold, by the column that the server names."""
+        what = _MISFITS[error.pgcode]
+        if what is None:
+            names = self._columns[1:]
+            what = f"returns another number of values than {len(names)} ({', '.join(names)})"
+        said = f"{error.diag.column_name or ''} {error.diag.context or ''}"
+        column = next((name for name in self._columns if f" {name}:" in said or f"{name} " in said), None)
+        where = f" in the column {column}" if column is not None and _MISFITS[error.pgcode] else ""
+        return PipelineFailed(f"{self._maker} {what}{where} (SQLSTATE {error.pgcode})")
 
     def finish(self) -> None:
         """Let the planner know what the table holds: nobody else analyzes a temporary one."""

@@ -1,7 +1,11 @@
-"""The pipelines that come with Sluice: policy, one package a data set, found by name.
+"""The pipelines: policy, one package a data set, found by name; those that come with Sluice are here.
 
-`etl.pipeline` says what each of them provides.
+`etl.pipeline` says what each of them provides. Others may be in any folder `pipelines` on Python's path.
 """
+
+from pkgutil import extend_path
+
+__path__ = extend_path(__path__, __name__)
 
 USUAL = "deals"
 """The pipeline whose settings hold for commands that name none."""

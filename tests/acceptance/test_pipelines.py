@@ -1,0 +1,327 @@
+"""Pipelines of others: found on Python's path; one that cannot be used is named, and spoils nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.databases import Tables
+
+from .conftest import Completed, Etl
+
+PARTS = {
+    "__init__": """
+        SUMMARY = "Events of some repositories"
+        PIPELINE = "pipelines.events.pipeline:PIPELINE"
+    """,
+    "pipeline": """
+        from datetime import timedelta
+        import click, msgspec
+        from etl.pipeline import Pipeline, Selection
+
+        class Repo(msgspec.Struct):
+            name: str
+            stars: int = 0
+
+        class Event(msgspec.Struct):
+            id: str
+            type: str
+            repo: Repo
+
+        def to_row(key, event, selection):
+            return (event.id, event.type, event.repo.stars)
+
+        def select(options):
+            return Selection(frozenset(options["repo"]), None)
+
+        PIPELINE = Pipeline(
+            name="events", record=Event, match=("repo", "name"), envelope=(), row=to_row,
+            store="pipelines.events.store:STORE", select=select,
+            options=(click.option("--repo", multiple=True),), default_source="-", source_variables=(),
+            named_sources={}, stale_after=timedelta(days=1), default_database="sqlite:///events.db",
+        )
+    """,
+    "store": """
+        import sqlalchemy as sa
+        from etl.pipeline import Statement, Store
+        from etl.schema import Schema
+
+        metadata = sa.MetaData()
+
+        def columns():
+            return [sa.Column("id", sa.Text, nullable=False), sa.Column("type", sa.Text),
+                    sa.Column("stars", sa.BigInteger)]
+
+        events = sa.Table("events", metadata, *columns())
+        staging = sa.Table("staging_events", sa.MetaData(), sa.Column("position", sa.BigInteger),
+                           *columns(), prefixes=["TEMPORARY"])
+
+        def merge(run_id, selection):
+            chosen = sa.select(staging.c.id, staging.c.type, staging.c.stars)
+            return [Statement(events.insert().from_select(["id", "type", "stars"], chosen), "inserted")]
+
+        STORE = Store(schema=Schema("events", metadata), staging=staging, merge=merge,
+                      sweep=lambda run_id, selection: (), overview=lambda selection: None)
+    """,
+}
+EVENTS: list[dict[str, Any]] = [
+    {"id": str(n), "type": "Push", "repo": {"name": f"org1/repo{n % 3}", "stars": n}} for n in range(9)
+]
+
+
+class Author:
+    """Writes pipelines into a folder on the path of a command."""
+
+    def __init__(self, etl: Etl) -> None:
+        self.etl = etl
+        self.folder = etl.directory / "mine"
+        # Where this is installed to be edited, only the second of them keeps its own package the first.
+        self.env = {"PYTHONPATH": os.pathsep.join(map(str, [self.folder, Path(__file__).parents[2]]))}
+
+    def write(self, *changes: tuple[str, str, str], name: str = "events") -> None:
+        """Write the pipeline with changes: in which part, what, by what."""
+        package = self.folder / "pipelines" / name
+        package.mkdir(parents=True, exist_ok=True)
+        for part, text in PARTS.items():
+            written = dedent(text)
+            for where, old, new in changes:
+                if where == part:
+                    assert old in written
+                    written = written.replace(old, dedent(new))
+            (package / f"{part}.py").write_text(written)
+
+    def break_it(self, init: str) -> None:
+        """Write a pipeline `broken` that is nothing but this."""
+        package = self.folder / "pipelines" / "broken"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(dedent(init))
+
+    def __call__(self, *args: str) -> Completed:
+        return self.etl(*args, env=self.env)
+
+    def run(self, *args: str, events: list[dict[str, Any]] = EVENTS) -> Completed:
+        source = self.etl.file("\n".join(map(json.dumps, events)).encode())
+        wanted = ("--repo", "org1/repo1", "--repo", "org1/repo2")
+        return self("run", "events", "--source", str(source), "--json", "-q", *wanted, *args)
+
+    def line(self, part: str, text: str, name: str = "events") -> str:
+        """Where a text stands, as it is named."""
+        lines = (self.folder / "pipelines" / name / f"{part}.py").read_text().splitlines()
+        return f"{name}/{part}.py:{next(n for n, line in enumerate(lines, 1) if text in line)}"
+
+
+@pytest.fixture
+def author(etl: Etl) -> Author:
+    return Author(etl)
+
+
+def test_a_pipeline_on_the_path_is_found_and_runs(author: Author) -> None:
+    author.write()
+    listed = author("pipelines").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["deals", "events", "market_deals"]
+    assert "Events of some repositories" in author("run", "--help").stdout
+    assert "--repo" in author("run", "events", "--help").stdout
+    report = author.run().report
+    assert (report["records"], report["matched"], report["inserted"]) == (9, 6, 6)
+    with sqlite3.connect(author.etl.directory / "events.db") as connection:
+        rows = connection.execute("SELECT id, type, stars FROM events").fetchall()
+    connection.close()
+    assert rows == [(str(n), "Push", n) for n in range(9) if n % 3]
+
+
+def test_it_runs_on_either_database(author: Author, tables: Tables) -> None:
+    author.write()
+    assert author.run("--database", tables.url).report["inserted"] == 6
+
+
+# That cannot be loaded -----------------------------------------------------------------------------------
+
+BROKEN = {
+    "import": ("import nowhere_to_be_found", "ModuleNotFoundError at broken/__init__.py:1"),
+    "raises": ("SUMMARY = 'x'\n\n1 / 0", "ZeroDivisionError at broken/__init__.py:3"),
+    "exits": ("import sys\nsys.exit('enough')", "SystemExit at broken/__init__.py:2"),
+    "syntax": ("SUMMARY = (", "SyntaxError at broken/__init__.py:1"),
+    "empty": ("", "no text SUMMARY"),
+    "no pipeline": ("SUMMARY = 'x'", "no text PIPELINE"),
+    "commands": ("SUMMARY = PIPELINE = 'x'\nCOMMANDS = 7", "COMMANDS is no dict"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_one_that_cannot_be_imported_is_listed_with_the_reason_and_spoils_nothing(
+    author: Author, name: str
+) -> None:
+    init, reason = BROKEN[name]
+    author.break_it(init)
+    for args in (
+        ("--help",),
+        ("pipelines",),
+        ("run", "--help"),
+        ("run", "deals", "--help"),
+        ("history", "-h"),
+    ):
+        completed = author(*args)
+        assert (completed.status, completed.stderr) == (0, "")
+    (line,) = (line for line in author("pipelines").stdout.splitlines() if line.startswith("broken"))
+    assert "cannot be used" in line
+    assert reason in line
+    failed = author("run", "broken")
+    assert failed.status == 78
+    assert failed.message.startswith("the pipeline broken cannot be used: ")
+    assert reason in failed.message
+
+
+def test_a_command_that_cannot_be_loaded_says_so_only_when_it_is_called(author: Author) -> None:
+    author.write(
+        ("__init__", "SUMMARY =", 'COMMANDS = {"look": "pipelines.events.nowhere:look"}\nSUMMARY =')
+    )
+    completed = author("--help")
+    assert (completed.status, completed.stderr) == (0, "")
+    assert "look" in completed.stdout
+    failed = author("look", "at", "--it")
+    assert failed.status == 78
+    assert "ModuleNotFoundError" in failed.message
+
+
+DECLARED = {
+    "no such member": (("pipeline", '"name")', '"nom")'),
+                       "match: the member repo of Event has no member nom; it has name, stars"),
+    "no such first member": (("pipeline", 'match=("repo"', 'match=("ropo"'),
+                             "match: Event has no member ropo; it has id, type, repo"),
+    "a member of a text": (("pipeline", '("repo", "name")', '("id", "name")'),
+                           "match: the member id of Event is no msgspec.Struct"),
+    "match is a text": (("pipeline", 'match=("repo", "name")', 'match="repo"'),
+                        "match is a value of the type str, not a tuple of names"),
+    "one step": (("pipeline", 'match=("repo", "name")', 'match=("repo",)'), "match needs two steps"),
+    "record": (("pipeline", "record=Event", "record=dict"), "record is the class dict, not a subclass"),
+    "row's arguments": (("pipeline", "to_row(key, event, selection)", "to_row(event)"),
+                        "row does not take (key, record, selection)"),
+    "no pipeline": (("pipeline", "PIPELINE = Pipeline(", "PIPELINE = dict("),
+                    "PIPELINE names a value of the type dict, not a Pipeline"),
+    "another name": (("__init__", ":PIPELINE", ":PIPE"), "has no attribute 'PIPE'"),
+    "an argument too few": (("pipeline", "envelope=(),", ""), "TypeError at events/pipeline.py:"),
+    "an option": (("pipeline", "options=(click.option", "options=(7, click.option"), "TypeError"),
+    "wanted a text": (("pipeline", 'frozenset(options["repo"])', '"org1/repo1"'),
+                      "what select wants is a value of the type str, not a set of texts"),
+    "wanted a list": (("pipeline", 'frozenset(options["repo"])', 'list(options["repo"])'),
+                      "what select wants is a value of the type list, not a set of texts"),
+    "wanted numbers": (("pipeline", 'frozenset(options["repo"])', "frozenset([7])"),
+                       "among what select wants is a value of the type int, not a text"),
+    "no selection": (("pipeline", 'return Selection(frozenset(options["repo"]), None)', "return None"),
+                     "select returns a value of the type NoneType, not a Selection"),
+    "select fails": (("pipeline", 'options["repo"]', 'options["ropo"]'),
+                     "select failed: KeyError at events/pipeline.py:"),
+    "store": (("pipeline", "store:STORE", "store:SHOP"), "has no attribute 'SHOP'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_what_is_declared_wrong_is_named(author: Author, name: str) -> None:
+    change, said = DECLARED[name]
+    author.write(change)
+    completed = author.run()
+    assert said in completed.message
+    assert "the pipeline events" in completed.message
+    assert completed.status == 78
+
+
+# That fails over a record --------------------------------------------------------------------------------
+
+ROW = "return (event.id, event.type, event.repo.stars)"
+ROWS = {
+    "too few": ("return (event.id, event.type)", "3 (id, type, stars)"),
+    "too many": ("return (event.id, event.type, 1, 2)", "3 (id, type, stars)"),
+    "a text for a number": ("return (event.id, event.type, event.type)", "column stars"),
+    "nothing where there must be": ("return (None, event.type, 1)", "column id"),
+    "too large": ("return (event.id, event.type, 2**63)", "number"),
+    "an object": ("return (event.id, event.type, event)", "row"),
+    "nothing": ("return None", "returns a value of the type NoneType, not a tuple"),
+    "fails": (
+        "return (event.id, event.type, event.stars)",
+        "row failed: AttributeError at events/pipeline.py",
+    ),
+    "fails within": ("return (event.id, int.from_bytes(event.id), 1)", "row failed: TypeError"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_that_do_not_fit_are_named_without_values(author: Author, tables: Tables, name: str) -> None:
+    row, said = ROWS[name]
+    author.write(("pipeline", ROW, row))
+    events = [{**event, "type": "cell-value-17"} for event in EVENTS]
+    completed = author.run("--database", tables.url, events=events)
+    assert completed.status == 70, completed.stderr
+    assert said in completed.message
+    assert completed.message.startswith("the pipeline events: row")
+    assert "events/pipeline.py:" in completed.message
+    assert "cell-value" not in completed.stderr + completed.stdout
+
+
+def test_what_a_row_refuses_is_still_a_reject(author: Author) -> None:
+    author.write(("pipeline", ROW, "raise ValueError('not\\ntoday')"))
+    report = author.run().report
+    assert (report["matched"], report["rejected"]) == (0, 6)
+
+
+COLUMNS = """
+    import pyarrow as pa
+    import sqlalchemy as sa
+    from etl.pipeline import Columns, Store
+    from etl.schema import Schema
+
+    fields = [("id", pa.string()), ("type", pa.string()), ("stars", pa.int64())]
+    COLUMNS = Columns(pa.schema(fields), key="id")
+    STORE = Store(schema=Schema("events", sa.MetaData()), staging=COLUMNS, merge=lambda *_: (),
+                  sweep=lambda *_: (), overview=lambda _: None)
+"""
+INTO_A_FILE = [
+    ("store", PARTS["store"], COLUMNS),
+    ("pipeline", "named_sources={}", 'columns="pipelines.events.store:COLUMNS", named_sources={}'),
+    ("pipeline", "options=(", 'options=(click.option("--output", default=Path("x")), '),
+    ("pipeline", "import click, msgspec", "from pathlib import Path\nimport click, msgspec"),
+]  # fmt: skip
+
+
+def into_a_file(*more: tuple[str, str, str]) -> list[tuple[str, str, str]]:
+    return [(part, dedent(old) if part == "store" else old, new) for part, old, new in INTO_A_FILE] + [
+        *more
+    ]
+
+
+def test_a_file_keeps_the_last_of_events_with_one_text_as_their_key(author: Author) -> None:
+    author.write(*into_a_file())
+    events = [*EVENTS, {**EVENTS[4], "type": "Fork"}, {**EVENTS[5], "type": "Star"}]
+    report = author.run(events=events).report
+    assert (report["matched"], report["inserted"], report["duplicates"]) == (8, 6, 2)
+    rows = pq.read_table(author.etl.directory / "x").to_pylist()
+    assert [(row["id"], row["type"]) for row in rows] == [
+        ("1", "Push"), ("2", "Push"), ("7", "Push"), ("8", "Push"), ("4", "Fork"), ("5", "Star"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["too few", "too many", "a text for a number", "too large", "nothing", "fails"]
+)
+def test_rows_that_do_not_fit_a_file_are_named_without_values(author: Author, name: str) -> None:
+    row, said = ROWS[name]
+    author.write(*into_a_file(("pipeline", ROW, row)))
+    events = [{**event, "type": "cell-value-17"} for event in EVENTS]
+    completed = author.run(events=events)
+    assert completed.status == 70, completed.stderr
+    assert ("column stars" if name == "too large" else said) in completed.message
+    assert "cell-value" not in completed.stderr + completed.stdout
+    assert not (author.etl.directory / "x").exists()
+
+
+def test_a_key_that_is_no_column_is_named(author: Author) -> None:
+    author.write(*into_a_file(("store", 'key="id"', 'key="ident"')))
+    completed = author.run()
+    assert completed.status == 78
+    assert "there is no column ident; there are id, type, stars" in completed.message
