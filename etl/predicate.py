@@ -11,7 +11,7 @@ The idea of filtering raw bytes before parsing is Sparser's (Palkar et al., VLDB
 
 A few literals are sought one after the other, by StringZilla's substring search, which reads what is in
 the core's cache at tens of gigabytes a second; more of them all at once, by Hyperscan, whose time hardly
-depends on how many there are.
+depends on how many there are; where these are not installed, by Python's own means (`etl.search`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import operator
 from collections.abc import Callable, Collection
 from typing import Any
 
-import hyperscan
 import msgspec
-from stringzilla import count, find
+
+from etl.search import MANY, SEARCHES
 
 FEW = 8
 """So many literals are sooner sought in turn than all at once: with AVX2, some 6; with AVX-512, some 16;
@@ -55,35 +55,38 @@ def _escape(wanted: Collection[str]) -> bytes:
 class RawFilter:
     """Finds every place in raw bytes where a wanted value could stand."""
 
-    def __init__(self, wanted: Collection[str]) -> None:
+    def __init__(self, wanted: Collection[str], search: Any = SEARCHES[0], many: Any = MANY[0]) -> None:
         """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them."""
         self._literals = literals(wanted)
         self._escape = len(self._literals) - 1
         self._codes: frozenset[bytes] | None = None
         if self._literals[-1] == _ASCII_ESCAPE:
             self._codes = frozenset(b"%02x" % ord(character) for character in set().union(*wanted))
-        self._database = _compiled(self._literals) if len(self._literals) > FEW else None
-        self._data = memoryview(b"")
+        self._many = many(self._literals) if len(self._literals) > FEW else None
+        self._search = search
+        self._data: Any = memoryview(b"")
         self._ends: list[int] = []
 
     def candidates(self, data: memoryview) -> list[int]:
         """Return the offsets just after each occurrence of a literal, ascending."""
         self._data, self._ends = data, []
-        if self._database is None:
-            self._seek(data)
-            self._ends.sort()
+        if self._many is None:
+            self._seek(self._search.searchable(data))
         else:
-            self._database.scan(data, match_event_handler=self._note)  # type: ignore[type-var]
+            self._many.scan(data, self._note)
+        self._ends.sort()
         return self._ends
 
     def most(self, data: memoryview) -> int:
         """Return how often wanted values stand there at most."""
         self._data, self._ends = data, []
-        self._seek_escapes(data)
-        literally: int = sum(count(data, literal, allowoverlap=True) for literal in self._literals[:-1])
+        searched = self._search.searchable(data)
+        self._seek_escapes(searched)
+        literally: int = sum(self._search.count(searched, literal) for literal in self._literals[:-1])
         return literally + len(self._ends)
 
-    def _seek(self, data: memoryview) -> None:
+    def _seek(self, data: Any) -> None:
+        find = self._search.find
         for literal in self._literals[:-1]:
             at = find(data, literal)
             while at >= 0:
@@ -91,33 +94,21 @@ class RawFilter:
                 at = find(data, literal, at + 1)
         self._seek_escapes(data)
 
-    def _seek_escapes(self, data: memoryview) -> None:
-        escape = self._literals[-1]
+    def _seek_escapes(self, data: Any) -> None:
+        find, escape = self._search.find, self._literals[-1]
         at = find(data, escape)
         while at >= 0:
             if self._counts(at + len(escape)):
                 self._ends.append(at + len(escape))
             at = find(data, escape, at + 1)
 
-    def _note(self, number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+    def _note(self, number: int, end: int) -> None:
         if number != self._escape or self._counts(end):
             self._ends.append(end)
 
     def _counts(self, end: int) -> bool:
         """Say whether the escape that goes on at `end` may be of a character that a wanted value has."""
         return self._codes is None or bytes(self._data[end : end + 2]).lower() in self._codes
-
-
-def _compiled(patterns: list[bytes]) -> hyperscan.Database:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=patterns,
-        ids=range(len(patterns)),  # all alike, they would take the compiler quadratic time
-        elements=len(patterns),
-        flags=[0] * len(patterns),
-        literal=True,
-    )
-    return database
 
 
 def member(record: type[msgspec.Struct], path: tuple[str, ...]) -> Callable[[Any], str]:

@@ -7,11 +7,12 @@ import random
 from collections.abc import Iterator
 
 import pytest
-import stringzilla
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import etl.search
 from etl.predicate import FEW, RawFilter, literals
+from etl.search import MANY, SEARCHES
 from tests.documents import Speller
 
 addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
@@ -61,9 +62,16 @@ def occurrences(text: bytes, sought: list[bytes]) -> list[int]:
     return sorted(at + len(x) for x in sought for at in range(len(text)) if text.startswith(x, at))
 
 
-@pytest.fixture(params=stringzilla.__capabilities__, scope="module")
+CAPABILITIES = () if etl.search.stringzilla is None else etl.search.stringzilla.__capabilities__
+
+
+@pytest.fixture(params=["plain", *CAPABILITIES], scope="module")
 def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each of the instruction sets that the search can use here, by itself."""
+    """Python's own search, and each of the instruction sets that StringZilla can use here, by itself."""
+    if request.param == "plain":
+        yield request.param
+        return
+    stringzilla = etl.search.stringzilla
     every = stringzilla.__capabilities__
     stringzilla.reset_capabilities(["serial", request.param])
     yield request.param
@@ -82,4 +90,21 @@ def test_few_and_many_values_are_found_as_by_a_loop(
     """At every distance from the start of a block, with every instruction set; not what is behind."""
     wanted = ["f01", *("\xe9" * n for n in range(1, number + 1))]
     data = memoryview(b"x" * start + text + b'"f01"')[start : start + len(text)]
-    assert RawFilter(wanted).candidates(data) == occurrences(text, literals(wanted))
+    search, many = (SEARCHES[-1], MANY[-1]) if kernel == "plain" else (SEARCHES[0], MANY[0])
+    found = RawFilter(wanted, search, many)
+    assert found.candidates(data) == occurrences(text, literals(wanted))
+    assert found.most(data) == len(occurrences(text, literals(wanted)))
+
+
+@given(st.lists(values, min_size=FEW + 1, max_size=30), st.data())
+def test_every_way_finds_the_same_places_for_many_values(wanted: list[str], data: st.DataObject) -> None:
+    parts = data.draw(st.lists(st.sampled_from([*literals(wanted), b'"', b"x", b"\\u0066"])))
+    text = b"".join(parts)
+    plain = [literal for literal in literals(wanted)[:-1] if b"\\" not in literal]
+    for many in MANY:
+        found = set(RawFilter(wanted, many=many).candidates(memoryview(text)))
+        assert found >= set(occurrences(text, plain))
+        # A literal with an escape may be found or not: the escape itself is.
+        assert found <= set(occurrences(text, literals(wanted)))
+        spelled = text + spellings(wanted[0], data.draw(st.integers(0, 99)))
+        assert RawFilter(wanted, many=many).candidates(memoryview(spelled))
