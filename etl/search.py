@@ -6,20 +6,23 @@ very same, with `bytes.find` for a few literals and one regular expression for m
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-stringzilla: Any
-hyperscan: Any
-try:
-    import stringzilla
-except ImportError:
-    stringzilla = None
-try:
-    import hyperscan
-except ImportError:
-    hyperscan = None
+
+
+def _installed(name: str) -> Any:
+    """Return a module, or None if there is none."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+stringzilla = _installed("stringzilla")
+hyperscan = _installed("hyperscan")
 
 Note = Callable[[int, int], None]
 """Is told the number of a literal, and where an occurrence of it ends."""

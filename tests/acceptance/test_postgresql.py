@@ -30,10 +30,13 @@ DOCUMENT = as_object(awkward())
 WANTED = expected(DOCUMENT, nul=False)
 
 
-@pytest.fixture(scope="session", params=installations() or [None], ids=lambda path: path.name if path else "none")
+EVERY: list[Path | None] = [*installations()] or [None]
+
+
+@pytest.fixture(scope="session", params=EVERY, ids=lambda path: path.name if path else "none")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Every server in turn."""
-    if request.param in (None, installations()[0]):
+    if request.param in [None, *installations()[:1]]:
         yield request.getfixturevalue("postgresql")
         return
     with started(request.param) as server:
