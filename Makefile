@@ -4,7 +4,7 @@ PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
 
-.PHONY: run test test-fault soak fuzz lint format types unit unit-acceptance-to-l unit-acceptance-from-m unit-rest wheel bench clean help bench-peers bench-check
+.PHONY: run test test-pythons wheels test-fault soak fuzz lint format types unit unit-acceptance-to-l unit-acceptance-from-m unit-rest wheel bench clean help bench-peers bench-check
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +46,12 @@ unit-acceptance-from-m: .venv/ready
 unit-rest: .venv/ready
 	$(BIN)/pytest -q tests/unit tests/property tests/integration tests/fault
 
+test-pythons: ## Run the tests on every Python from 3.11 on that is here, each in an environment of its own.
+	$(PYTHON) tests/pythons.py
+
+wheels: .venv/ready ## Check that all we require is there as wheels, for every Python and system we name.
+	$(BIN)/python tests/wheels.py
+
 test-fault: .venv/ready ## Kill, cut, fill and lock whatever a run needs, again and again (about 30 minutes).
 	FAULT_CASES=$${FAULT_CASES:-20} $(BIN)/pytest tests/fault
 
@@ -82,4 +88,4 @@ bench-check: .venv/ready ## Fail if the main ratios are not those of bench/recor
 	$(BIN)/python -m bench.check
 
 clean: ## Remove everything that the other targets made.
-	rm -rf .venv .venv-peers build dist $(DATA) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-pythons .venv-peers build dist $(DATA) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -35,8 +35,31 @@ BLANK = b" \t\n\r"
 SPACE = rb"[ \t\n\r]*+"
 """A pattern of any amount of it."""
 
-STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-"""A pattern of a whole string (with DOTALL); possessive, so that an endless string costs one pass."""
+
+SOME = 256
+
+
+def some(pattern: bytes) -> bytes:
+    """Return a pattern of as many in a row as there are, up to `SOME`; none of them is ever given back.
+
+    That is what `(?:...){1,256}+` means. CPython 3.11.0 to 3.11.4 match what they should not where anything
+    but a single character is repeated in that way, and later ones may raise SystemError (cpython#100061,
+    #106052, #101955); a possessive `[...]*+` is right in all of them, and so is an atomic group.
+    """
+    return rb"(?>(?:" + pattern + rb"){1,%d})" % SOME
+
+
+def repeated(pattern: bytes) -> bytes:
+    """Return the same of any number of them, at least one.
+
+    A repetition remembers each of its turns until its atomic group ends, some 100 bytes: by `SOME` at a time,
+    a million of them take as little as a few thousand.
+    """
+    return rb"(?>(?:" + some(pattern) + rb")+)"
+
+
+STRING = rb'"[^"\\]*+(?:"|' + repeated(rb'\\.[^"\\]*+') + rb'")'
+"""A pattern of a whole string (with DOTALL); atomic, so that an endless string costs one pass."""
 
 
 class Container(Enum):
@@ -83,7 +106,7 @@ class Layout:
 
 
 _BEGINNING = re.compile(
-    SPACE + rb'(?:"[^"\\]*+"' + SPACE + rb":)?+" + SPACE + rb"\{" + SPACE + rb'"([^"\\]*+)"'
+    SPACE + rb'(?:"[^"\\]*+"' + SPACE + rb":)?" + SPACE + rb"\{" + SPACE + rb'"([^"\\]*+)"'
 )
 
 MOST_MEMBERS = 32
@@ -116,10 +139,17 @@ def last_boundary(signature: re.Pattern[bytes], data: Buffer, start: int, end: i
 # One token outside strings: a whole string, a lone quote (a string that goes on past the data), a
 # bracket, or a comma.
 _TOKEN = re.compile(STRING + rb'|["{}\[\],]', re.DOTALL)
-# What changes no depth: with brackets around something flat, and commas, which separate nothing inside.
-_INSIDE = re.compile(
-    rb"(?:[^\"{}\[\]]++|" + STRING + rb"|\{[^\"{}\[\]]*+\}|\[[^\"{}\[\]]*+\])*+", re.DOTALL
-)
+_TEXT = rb"[^\"{}\[\]]*+"
+
+
+def _flat(*more: bytes) -> bytes:
+    """Return a pattern of text, strings, and whatever else there may be."""
+    return _TEXT + rb"(?:" + some(rb"(?:" + b"|".join((STRING, *more)) + rb")" + _TEXT) + rb"|)"
+
+
+# What changes no depth: with brackets around something flat, and commas, which separate nothing inside. It
+# need not be all of it: the scanner goes on with the next token.
+_INSIDE = re.compile(_flat(rb"\{" + _flat() + rb"\}", rb"\[" + _flat() + rb"\]"), re.DOTALL)
 _STRING_END = re.compile(STRING[1:], re.DOTALL)
 
 _OPENING = b"{["

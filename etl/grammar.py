@@ -12,7 +12,7 @@ import codecs
 import re
 from enum import Enum, auto
 
-from etl.framing import BLANK, SPACE, Buffer, Container
+from etl.framing import BLANK, SPACE, Buffer, Container, repeated
 from etl.strict import NotJson
 
 DEEPEST = 1 << 20
@@ -23,15 +23,17 @@ PIECE_BYTES = 1 << 18
 
 _NESTED = 5
 
-_CONTENT = rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+'
-_STRING = rb'"' + _CONTENT + rb'"'
-_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+_PLAIN = rb'[^"\\\x00-\x1f]*+'
+_ESCAPES = repeated(rb'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})' + _PLAIN)
+_STRING = rb'"' + _PLAIN + rb'(?:"|' + _ESCAPES + rb'")'
+_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++|)(?:[eE][+-]?+[0-9]++|)"
 
 
 def _items(item: bytes, closing: bytes) -> bytes:
     """Return a pattern of any number of items with commas between them, up to the bracket after them."""
     comma = rb"," + SPACE + rb"(?!" + closing + rb")"
-    return rb"(?>" + item + SPACE + rb"(?:" + comma + rb"|(?=" + closing + rb")))*+" + closing
+    items = repeated(rb"(?>" + item + SPACE + rb"(?:" + comma + rb"|(?=" + closing + rb")))")
+    return rb"(?:" + closing + rb"|" + items + closing + rb")"
 
 
 def _values() -> tuple[bytes, bytes]:
@@ -47,23 +49,23 @@ def _values() -> tuple[bytes, bytes]:
 
 def _run(item: bytes) -> re.Pattern[bytes]:
     """Return a pattern of any number of items with a comma after each."""
-    return re.compile(rb"(?>" + item + SPACE + rb"," + SPACE + rb")*+")
+    return re.compile(repeated(rb"(?>" + item + SPACE + rb"," + SPACE + rb")"))
 
 
 _VALUE, _MEMBER = _values()
 _RUN_OF_VALUES = _run(_VALUE)
 _RUN_OF_MEMBERS = _run(_MEMBER)
-_ARRAYS = re.compile(rb"(?:\[" + SPACE + rb")++")
+_ARRAYS = re.compile(repeated(rb"\[" + SPACE))
 _OBJECT = re.compile(rb"\{" + SPACE + _STRING + SPACE + rb":" + SPACE)
-_OBJECTS = re.compile(rb"(?:" + _OBJECT.pattern + rb")++")
-_CLOSERS = re.compile(rb"(?:[\]}]" + SPACE + rb")++")
+_OBJECTS = re.compile(repeated(_OBJECT.pattern))
+_CLOSERS = re.compile(repeated(rb"[\]}]" + SPACE))
 _BLANK = re.compile(SPACE)
-_INSIDE = re.compile(_CONTENT)
+_INSIDE = re.compile(_PLAIN + rb"(?:" + _ESCAPES + rb"|)")
 _CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _SCALAR = re.compile(rb"[0-9A-Za-z+.-]*+")
 _WHOLE_NUMBER = re.compile(_NUMBER)
 _CUT_NUMBER = re.compile(
-    rb"-?+(?:(?:0|[1-9][0-9]*+)(?:\.(?:[0-9]++(?:[eE](?:[+-]?+[0-9]*+))?+)?+|[eE][+-]?+[0-9]*+)?+)?+"
+    rb"-?+(?:(?:0|[1-9][0-9]*+)(?:\.(?:[0-9]++(?:[eE][+-]?+[0-9]*+)?)?|[eE][+-]?+[0-9]*+)?)?"
 )
 _DIGITS = re.compile(rb"([0-9])[0-9]+")
 _LITERALS = (b"true", b"false", b"null")

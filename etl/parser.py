@@ -2,7 +2,7 @@
 
 Where few records are wanted, the fast way cuts the chunk at those that hold a candidate. Each of them is
 decoded, typed; each gap between them is put between the container's brackets and must be a well-formed
-document by a SIMD parser, which also counts its records. Since every piece parses, every cut was right
+document by a fast validator, which also counts its records (`etl.counting`). Since every piece parses, every cut was right
 (`etl.framing`), so nothing is looked at twice.
 
 Where more are, all records are told apart by the typed decoder, which leaves them as they are; those that
@@ -12,7 +12,7 @@ but separators stands between them.
 Where most are, the chunk is decoded as a whole, typed, and no two records with the same key may have become
 one.
 
-Whatever does not fit (a gap that the SIMD parser refuses, such as an integer over 64 bits; a record that
+Whatever does not fit (a gap that the validator refuses, such as an integer over 64 bits; a record that
 begins with an unknown member) sends the chunk the exact way, record by record (`etl.records`).
 """
 
@@ -27,16 +27,15 @@ from operator import add
 from typing import Any
 
 import msgspec
-import simdjson
-from stringzilla import count as occurrences
-from stringzilla import find
 
+from etl.counting import VALIDATORS
 from etl.framing import SPACE, Buffer, Container, Layout, last_boundary
 from etl.match import Match
 from etl.messages import Rows
 from etl.pipeline import Pipeline, Selection
 from etl.predicate import RawFilter
 from etl.records import Parsed, RecordParser, check_encoding
+from etl.search import SEARCHES
 from etl.strict import NotJson
 
 DENSE_BYTES = 7000
@@ -82,6 +81,8 @@ class ChunkParser:
         dense_bytes: int = DENSE_BYTES,
         most_bytes: int = MOST_BYTES,
         piece_bytes: int = PIECE_BYTES,
+        validator: Callable[[], Any] | None = None,
+        search: Any = SEARCHES[0],
     ) -> None:
         self._pipeline = pipeline
         self._selection = selection
@@ -94,14 +95,15 @@ class ChunkParser:
         self._records = RecordParser(pipeline, selection, refuse_nul)
         self.open(layout, base)
         self._wanted = selection.wanted
-        self._filter = RawFilter(selection.wanted) if selection.wanted is not None else None
+        self._find = search.find
+        self._filter = RawFilter(selection.wanted, search) if selection.wanted is not None else None
         self._decode_lines = msgspec.json.Decoder(pipeline.record).decode_lines
         self._decode_object = msgspec.json.Decoder(dict[str, pipeline.record]).decode  # type: ignore[name-defined]
         self._decode_array = msgspec.json.Decoder(list[pipeline.record]).decode  # type: ignore[name-defined]
         names = [field.encode_name for field in msgspec.structs.fields(pipeline.record) if field.required]
-        self._name = RawFilter(names[:1]) if names else None
+        self._name = RawFilter(names[:1], search) if names else None
         self._tested = Match(pipeline.record, pipeline.match).get
-        self._simd = simdjson.Parser()
+        self._count_values = (validator or VALIDATORS[0])().count
         self._lines = msgspec.json.Decoder(_Anything)
         self._raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
         self._raw_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -280,7 +282,7 @@ class ChunkParser:
         return list(accumulate(lengths))
 
     def _refuse_any_nul(self, work: memoryview) -> None:
-        if self._refuse_nul and find(work, b"\\u0000") >= 0:  # it may be in a text that matters
+        if self._refuse_nul and self._find(work, b"\\u0000") >= 0:  # it may be in a text that matters
             raise _Irregular
 
     # By candidates ---------------------------------------------------------------------------------
@@ -311,8 +313,8 @@ class ChunkParser:
         if self._lined:
             return self._count_lines(work, start, stop)
         try:
-            count = len(self._simd.parse(self._bracketed(work, start, stop)))  # type: ignore[arg-type]
-        except (ValueError, RuntimeError):  # malformed, or beyond what the parser can represent
+            count: int = self._count_values(self._bracketed(work, start, stop))
+        except ValueError:  # malformed, or beyond what the parser can represent
             raise _Irregular from None
         if count == 0:
             raise _Irregular  # nothing between two separators
@@ -357,5 +359,6 @@ def _one_a_line(lines: bytes, count: int) -> bool:
     To the decoder a newline is a blank like others, inside a value and between two of them. One between
     these stands between two values, and nowhere else does this occur.
     """
+    occurrences = SEARCHES[0].count
     between = occurrences(lines, b"}\n{") + occurrences(lines, b"}\r\n{")
     return bool(between == occurrences(lines, b"\n") == count - 1)

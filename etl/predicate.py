@@ -13,15 +13,15 @@ The idea of filtering raw bytes before parsing is Sparser's (Palkar et al., VLDB
 
 A few literals are sought one after the other, by StringZilla's substring search, which reads what is in
 the core's cache at tens of gigabytes a second; more of them all at once, by Hyperscan, whose time hardly
-depends on how many there are.
+depends on how many there are; where these are not installed, by Python's own means (`etl.search`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-import hyperscan
-from stringzilla import count, find
+from etl.search import MANY, SEARCHES
 
 FEW = 8
 """So many literals are sooner sought in turn than all at once: with AVX2, some 6; with AVX-512, some 16;
@@ -69,7 +69,7 @@ def _first_unit(code: int) -> int:
 class RawFilter:
     """Finds every place in raw bytes where a wanted value could stand."""
 
-    def __init__(self, wanted: Collection[str]) -> None:
+    def __init__(self, wanted: Collection[str], search: Any = SEARCHES[0], many: Any = MANY[0]) -> None:
         """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them."""
         self._literals = literals(wanted)
         characters = set().union(*wanted)
@@ -79,28 +79,31 @@ class RawFilter:
         self._others = self._literals[: len(self._literals) - len(prefix)]
         self._codes = _codes(characters, prefix[0]) if prefix else frozenset()
         self._digits = len(next(iter(self._codes), b""))
-        self._database = _compiled(self._literals) if len(self._literals) > FEW else None
-        self._data = memoryview(b"")
+        self._many = many(self._literals) if len(self._literals) > FEW else None
+        self._search = search
+        self._data: Any = memoryview(b"")
         self._ends: list[int] = []
 
     def candidates(self, data: memoryview) -> list[int]:
         """Return the offsets just after each occurrence of a literal, ascending."""
         self._data, self._ends = data, []
-        if self._database is None:
-            self._seek(data)
-            self._ends.sort()
+        if self._many is None:
+            self._seek(self._search.searchable(data))
         else:
-            self._database.scan(data, match_event_handler=self._note)  # type: ignore[type-var]
+            self._many.scan(data, self._note)
+        self._ends.sort()
         return self._ends
 
     def most(self, data: memoryview) -> int:
         """Return how often wanted values stand there at most."""
         self._data, self._ends = data, []
-        self._seek_escapes(data)
-        literally: int = sum(count(data, literal, allowoverlap=True) for literal in self._others)
+        searched = self._search.searchable(data)
+        self._seek_escapes(searched)
+        literally: int = sum(self._search.count(searched, literal) for literal in self._others)
         return literally + len(self._ends)
 
-    def _seek(self, data: memoryview) -> None:
+    def _seek(self, data: Any) -> None:
+        find = self._search.find
         for literal in self._others:
             at = find(data, literal)
             while at >= 0:
@@ -108,8 +111,8 @@ class RawFilter:
                 at = find(data, literal, at + 1)
         self._seek_escapes(data)
 
-    def _seek_escapes(self, data: memoryview) -> None:
-        prefix = self._prefix
+    def _seek_escapes(self, data: Any) -> None:
+        find, prefix = self._search.find, self._prefix
         if prefix is None:
             return
         at = find(data, prefix)
@@ -118,22 +121,10 @@ class RawFilter:
                 self._ends.append(at + len(prefix))
             at = find(data, prefix, at + 1)
 
-    def _note(self, number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+    def _note(self, number: int, end: int) -> None:
         if number < len(self._others) or self._counts(end):
             self._ends.append(end)
 
     def _counts(self, end: int) -> bool:
         """Say whether the escape that goes on at `end` is of a character that a wanted value has."""
         return bytes(self._data[end : end + self._digits]).lower() in self._codes
-
-
-def _compiled(patterns: list[bytes]) -> hyperscan.Database:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=patterns,
-        ids=range(len(patterns)),  # all alike, they would take the compiler quadratic time
-        elements=len(patterns),
-        flags=[0] * len(patterns),
-        literal=True,
-    )
-    return database

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import INSTALLATIONS, Server, started
 from tests.web import Web, serving
+
+if TYPE_CHECKING:
+    from tests.postgres import Server
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -33,5 +36,7 @@ def web() -> Iterator[Web]:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """A server, started when the first test wants it."""
-    with started(INSTALLATIONS[0]) as server:
+    from tests.postgres import installation, started  # which few tests need
+
+    with started(installation()) as server:
         yield server

@@ -11,9 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psycopg2
-from psycopg2.extras import RealDictCursor
-
 Row = dict[str, Any]
 
 OURS = ("deals", "deal_state_changes", "wallets")
@@ -114,6 +111,9 @@ class ServerDatabase(Tables):
         return self.address
 
     def query(self, query: str) -> list[Row]:
+        import psycopg2  # which only tests of PostgreSQL need
+        from psycopg2.extras import RealDictCursor
+
         with (
             closing(psycopg2.connect(self.address)) as connection,
             connection.cursor(cursor_factory=RealDictCursor) as cursor,
@@ -122,6 +122,8 @@ class ServerDatabase(Tables):
             return [{name: _plain(value) for name, value in row.items()} for row in cursor]
 
     def execute(self, *statements: str | tuple[str, tuple[object, ...]]) -> None:
+        import psycopg2
+
         with closing(psycopg2.connect(self.address)) as connection:
             with connection.cursor() as cursor:
                 for statement in statements:

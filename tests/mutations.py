@@ -15,7 +15,7 @@ import zstandard
 Mutator = Callable[[random.Random, bytes], bytes]
 
 _TOKEN = re.compile(
-    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]|[ \t\r\n]++|[^{}\[\]:," \t\r\n]++|"', re.DOTALL
+    rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|[{}\[\]:,]|[ \t\r\n]++|[^{}\[\]:," \t\r\n]++|"', re.DOTALL
 )
 _VALUE = re.compile(rb'["{\[0-9tfn-]')
 

@@ -10,8 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
 from tests.acceptance.conftest import assert_accounts_balance, assert_ledger_agrees, until
 from tests.acceptance.feeds import HEAD, OURS
 from tests.databases import Database, ServerDatabase, Tables
@@ -224,6 +222,8 @@ class Case:
         """What the server still has of this database's sessions, and locks."""
         if not isinstance(self.tables, ServerDatabase):
             return []
+        import psycopg2
+
         with closing(psycopg2.connect(self.tables.url)) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "SELECT 'session', application_name FROM pg_stat_activity"

@@ -27,7 +27,7 @@ from tests.acceptance.feeds import OTHER, OURS, as_object, deal
 from tests.databases import ServerDatabase, moment
 from tests.lifecycle import Feed, Tracker
 from tests.lotus import Node
-from tests.postgres import INSTALLATIONS, started
+from tests.postgres import installation, started
 from tests.web import Web, answer_with, serving
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
@@ -115,7 +115,7 @@ def main() -> None:
     print(f"soak: {ROUNDS} rounds, FAULT_SEED={SEED}", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="soak-") as folder,
-        started(INSTALLATIONS[0]) as server,
+        started(installation()) as server,
         server.database() as name,
         serving() as web,
         Node() as node,

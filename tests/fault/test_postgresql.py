@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-import psycopg2
 import pytest
 
 from tests.acceptance.conftest import until
@@ -270,6 +269,8 @@ def test_a_conflict_is_tried_again_a_few_times(case: MakeCase, often: str) -> No
 @contextmanager
 def locked(here: Case, table: str) -> Iterator[None]:
     """Hold a lock on a table, as somebody else."""
+    import psycopg2
+
     with closing(psycopg2.connect(here.tables.url)) as connection, connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield

@@ -9,10 +9,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl.counting import VALIDATORS
 from etl.document import learn
 from etl.framing import Container, Layout, Scanner
 from etl.parser import ChunkParser
 from etl.records import Parsed
+from etl.search import SEARCHES
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
@@ -63,8 +65,9 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     most_bytes = data.draw(st.sampled_from([0, 1 << 20]))
     piece_bytes = data.draw(st.sampled_from([1, 700, 3000, 1 << 20]))
     parser = ChunkParser(
-        PIPELINE, SELECTION, layout, dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes
-    )
+        PIPELINE, SELECTION, layout, dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes,
+        validator=data.draw(st.sampled_from(VALIDATORS)), search=data.draw(st.sampled_from(SEARCHES)),
+    )  # fmt: skip
     parsed = [
         parser.parse(body[start:stop], layout.start + start)
         for start, stop in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(body)], strict=True)

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from itertools import product
 
 import pytest
-import stringzilla
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import etl.search
 from etl.predicate import FEW, RawFilter, literals
+from etl.search import MANY, SEARCHES
 from tests.documents import Speller
 
 addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
@@ -122,9 +123,16 @@ def occurrences(text: bytes, sought: list[bytes], digits: set[bytes]) -> list[in
     return [end for end, x in ends if x != rb"\u00" or text[end : end + 2].lower() in digits]
 
 
-@pytest.fixture(params=stringzilla.__capabilities__, scope="module")
+CAPABILITIES = () if etl.search.stringzilla is None else etl.search.stringzilla.__capabilities__
+
+
+@pytest.fixture(params=["plain", *CAPABILITIES], scope="module")
 def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each of the instruction sets that the search can use here, by itself."""
+    """Python's own search, and each of the instruction sets that StringZilla can use here, by itself."""
+    if request.param == "plain":
+        yield request.param
+        return
+    stringzilla = etl.search.stringzilla
     every = stringzilla.__capabilities__
     stringzilla.reset_capabilities(["serial", request.param])
     yield request.param
@@ -155,4 +163,20 @@ def test_few_and_many_values_are_found_as_by_a_loop(
     wanted = ["f01", *("\xe9" * n for n in range(1, number + 1))]
     data = memoryview(b"x" * start + text + b'"f01"')[start : start + len(text)]
     digits = {b"66", b"30", b"31", b"e9"}
-    assert RawFilter(wanted).candidates(data) == occurrences(text, literals(wanted), digits)
+    search, many = (SEARCHES[-1], MANY[-1]) if kernel == "plain" else (SEARCHES[0], MANY[0])
+    found = RawFilter(wanted, search, many)
+    assert found.candidates(data) == occurrences(text, literals(wanted), digits)
+    assert found.most(data) == len(occurrences(text, literals(wanted), digits))
+
+
+@given(st.lists(values, min_size=FEW + 1, max_size=30), st.data())
+def test_every_way_finds_the_same_places_for_many_values(wanted: list[str], data: st.DataObject) -> None:
+    parts = data.draw(st.lists(st.sampled_from([*literals(wanted), b'"', b"x", b"\\u0066", b"\\n"])))
+    text = b"".join(parts)
+    ways = [sorted(RawFilter(wanted, many=many).candidates(memoryview(text))) for many in MANY]
+    few = RawFilter(wanted, search=SEARCHES[-1])
+    few._many = None
+    assert all(way == sorted(few.candidates(memoryview(text))) for way in ways)
+    for many in MANY:
+        spelled = text + spellings(wanted[0], data.draw(st.integers(0, 99)))
+        assert RawFilter(wanted, many=many).candidates(memoryview(spelled))
