@@ -350,13 +350,16 @@ def test_a_database_that_cannot_keep_all_text_is_refused(
         assert relations(ServerDatabase(server.local(name))) == []
 
 
-def test_where_no_table_can_be_created_the_database_refuses(
+def test_a_search_path_that_leads_nowhere_is_a_wrong_setting(
     etl: Etl, tables: ServerDatabase, name: str
 ) -> None:
     url = f"{tables.url}&options={quote('-c search_path=nowhere')}"
     completed = etl.load("--source", etl.file(DOCUMENT), "--database", url)
-    assert completed.status == 74
-    assert "3F000" in completed.message
+    assert completed.status == 78
+    assert "names no schema that there is" in completed.message
+    assert "--schema" in completed.message
+    assert relations(tables) == []
+    assert etl.loaded(DOCUMENT, "--database", url, "--schema", "public")["inserted"] == len(WANTED.rows)
 
 
 def test_a_database_of_another_kind_is_refused(etl: Etl, tmp_path: Path) -> None:
