@@ -20,6 +20,7 @@ from etl.pipeline import describe
 from etl.service import Duration
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_SETTINGS_FILE = "etl.settings"
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
 
 
@@ -91,6 +92,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             "--rejects", "rejects_file", type=click.Path(path_type=Path), metavar="FILE",
             envvar="ETL_REJECTS", help="Also write them to a file (JSON lines; raw data).",
         ),
+        click.option(
+            "--overwrite", is_flag=True,
+            help="Let an output replace a file that is there and of another kind.",
+        ),
         click.option("--dry-run", is_flag=True, help="Do everything but the commit."),
         click.option("--limit", type=click.IntRange(min=1), help="Stop after so many matches."),
         click.option("--allow-empty", is_flag=True, help="A feed with no records is no error."),
@@ -146,6 +151,7 @@ def _read_config(
     file = given if given is not None else _default_file()
     if file is None:
         return
+    context.meta[_SETTINGS_FILE] = file
     try:
         settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -163,6 +169,12 @@ def _read_config(
         for name, value in values.items()
         if name in names
     }
+
+
+def settings_file() -> Path | None:
+    """Return the file that this command's settings were read from, if there was one."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(_SETTINGS_FILE)
 
 
 def _setting(parameter: click.Parameter) -> str:

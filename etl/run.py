@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from etl import outputs
 from etl.errors import ConfigurationError, DatabaseError, EtlError
+from etl.options import settings_file
 from etl.origin import Source
 from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, cores, slabs_for
@@ -70,6 +72,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         EtlError: whoever else is asked to settle them.
     """
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
+    outputs.check(outputs.places(sources, options, settings_file()), options["overwrite"])
+    output = options.get("output")
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()
@@ -93,7 +97,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         wait_lock=options["wait_lock"],
         force=options["force"],
         stale_after=options["stale_after"],
-        output=options.get("output"),
+        output=None if output is None else outputs.target(output),
     )
 
 

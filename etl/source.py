@@ -19,15 +19,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
-from etl.origin import PATIENT, Patience, Source, Version, redacted
+from etl.origin import PATIENT, Patience, Source, Version
 
 if TYPE_CHECKING:
     from etl.frames import Frames
 
-__all__ = ["Counted", "Feed", "Source", "Version", "compression", "errors_named", "open_feed", "redacted"]
+__all__ = ["Counted", "Feed", "Source", "Version", "compression", "errors_named", "open_feed"]
 
 _MAGIC = (
     (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), "zstd"),  # RFC 8878, 3.1
@@ -112,13 +112,15 @@ def _unavailable() -> Iterator[None]:
         yield
     except OSError as error:
         raise SourceUnavailable(error.strerror or str(error)) from None
+    except ValueError:
+        raise SourceUnavailable("its name holds a NUL, as no file's does") from None
 
 
 def is_plain_file(source: Source) -> bool:
     """Say whether a source is known not to be compressed: what could be looked at is a file."""
-    path = Path(source.uri)
+    path = source.path
     try:
-        if not path.is_file():  # what is read of a pipe is gone
+        if path is None or not path.is_file():  # what is read of a pipe is gone
             return False
         with path.open("rb") as file:
             return compression(file.read(MAGIC_BYTES)) is None
@@ -250,7 +252,7 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
     try:
         scheme = source.scheme
     except ValueError:
-        raise SourceUnavailable("not a URL") from None
+        raise SourceUnavailable("it looks like one and cannot be used (a file: ./NAME); it is not shown") from None
     if uri == "-":
         if sys.__stdin__ is None:  # closed from the start: its number may be anything by now
             raise SourceUnavailable("standard input is closed")
@@ -261,10 +263,11 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
 
         with open_http(source, known, patience) as body:
             yield None if body is None else _Raw(body, body.version.size, body.version)
-    elif scheme in ("", "file"):
-        path = Path(unquote(urlsplit(uri).path) if scheme else uri)
+    elif source.path is not None:
+        if scheme and urlsplit(uri).netloc not in ("", "localhost"):
+            raise SourceUnavailable("a file's URL begins with file:///")
         with _unavailable():
-            stream = path.open("rb", buffering=0)
+            stream = source.path.open("rb", buffering=0)
         with stream:
             status = os.fstat(stream.fileno())
             yield _Raw(stream, status.st_size or None)
