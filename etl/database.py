@@ -7,12 +7,14 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from etl import sqlite
 from etl.errors import ConfigurationError, ConnectionLost, DatabaseError
 from etl.schema import Schema, prepare
 
@@ -21,9 +23,6 @@ IDENTITY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 _BEGIN = "sqlite_begin"
 """The execution option that holds SQLite's statement for it."""
-
-BUSY_SECONDS = 30
-"""How long to wait for another writer of an SQLite file, unless the URL says otherwise (`?timeout=`)."""
 
 _POSTGRESQL = {
     "connect_timeout": "10",
@@ -41,20 +40,47 @@ _LOCK_TIMEOUT = "60s"
 """How long to wait for a lock on a table, unless the role, the database or the URL says otherwise."""
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Return an engine for a SQLAlchemy URL.
+def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
+    """Return an engine for a SQLAlchemy URL; a `read_only` one can change nothing in an SQLite file.
 
     Raises:
         ConfigurationError: not a URL, or of a database that is not supported.
     """
+    if sqlite.address_of(url) is None:
+        return _postgresql_engine(url)
+    address = sqlite.check(url, writes=False, lasting=False)
+    arguments = {} if "timeout" in address.query else {"timeout": sqlite.BUSY_SECONDS}
+    parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
+    if read_only and address.file is not None:
+        engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, url))
+    else:
+        engine = sa.create_engine(parsed, connect_args=arguments)
+    _make_transactional(engine)
+    return engine
+
+
+def open_copy(url: str) -> sa.Engine:
+    """Return an engine for a copy of an SQLite database: what is written there, nobody else ever sees.
+
+    The copy is made by the first connection, and ends with the engine's disposal.
+
+    Raises:
+        ConfigurationError: the URL is not SQLite's, or cannot be used.
+    """
+    sqlite.check(url, writes=False, lasting=False)
+    copy = partial(sqlite.connect_to_copy, url)
+    engine = sa.create_engine("sqlite://", creator=copy, poolclass=sa.StaticPool)
+    _make_transactional(engine)
+    return engine
+
+
+def _postgresql_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):  # which driver that means has changed
             parsed = parsed.set(drivername="postgresql+psycopg2")
         arguments: dict[str, Any] = {}
-        if parsed.get_backend_name() == "sqlite":
-            arguments = {} if "timeout" in parsed.query else {"timeout": BUSY_SECONDS}
-        elif parsed.drivername == "postgresql+psycopg2":
+        if parsed.drivername == "postgresql+psycopg2":
             known = _POSTGRESQL | {"application_name": _application_name()}
             arguments = {name: value for name, value in known.items() if name not in parsed.query}
             arguments["client_encoding"] = "utf8"
@@ -63,11 +89,9 @@ def open_engine(url: str) -> sa.Engine:
         raise ConfigurationError("the database URL names a database that is not supported") from None
     except (exc.ArgumentError, ValueError, ImportError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {type(error).__name__}") from None
-    if engine.dialect.name == "sqlite":
-        _make_transactional(engine)
-    elif engine.dialect.name != "postgresql":
+    if engine.dialect.name != "postgresql":
         raise ConfigurationError(f"{engine.dialect.name} is not supported: use SQLite or PostgreSQL")
-    elif engine.dialect.driver == "psycopg2":
+    if engine.dialect.driver == "psycopg2":
         _make_patient(engine)
     return engine
 
@@ -159,10 +183,8 @@ def _safe_text(cause: BaseException) -> str:
 
 def is_missing(engine: sa.Engine) -> bool:
     """Say whether the database is an SQLite file that is not there (connecting would create it)."""
-    file = engine.url.database
-    return (
-        engine.dialect.name == "sqlite" and file not in (None, "", ":memory:") and not Path(file).exists()
-    )
+    file = sqlite.file_of_engine(engine)
+    return file is not None and not Path(file).exists()
 
 
 @contextmanager
@@ -175,6 +197,8 @@ def transaction(
         ConfigurationError: as `open_engine` and `prepare`.
         DatabaseError: the database refuses.
     """
+    if sqlite.address_of(url) is not None:
+        sqlite.check(url, writes=writes)
     engine = open_engine(url)
     if must_exist and is_missing(engine):
         raise DatabaseError(f"database: there is no file {engine.url.database}")

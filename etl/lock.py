@@ -1,17 +1,17 @@
 """One run at a time: a lock that goes with the process that holds it, however that ends.
 
 PostgreSQL keeps it with the session (an advisory lock, section 13.3.5 of its manual). On an SQLite file it
-is a lock of the open file that the kernel keeps, on a byte far behind any that SQLite reads or locks; it
-can be had before there is a connection.
+is a lock of the open file that the kernel keeps, on a byte far behind any that SQLite reads or locks, or
+one of a file beside it; it can be had before there is a connection.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
-import re
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from etl.errors import DatabaseError, LockHeld
+from etl.sqlite import address_of, file_of_engine
 
 if TYPE_CHECKING:  # they take long to import
     import sqlalchemy as sa
@@ -28,8 +29,14 @@ WAIT_SECONDS = 0.5
 
 _LOCK_BYTE = 1 << 62
 
-_PLAIN_URL = re.compile(r"sqlite(?:\+pysqlite)?:///(?!:memory:)([^?]+)")
-"""Of an SQLite file, as SQLAlchemy reads it."""
+_SET: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+_GET: int = getattr(fcntl, "F_OFD_GETLK", 0)
+
+_HELD = {errno.EAGAIN, errno.EACCES}
+"""What it is called that somebody else has the lock: systems differ."""
+
+_LACKING = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What systems say that do not know locks of open files."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +45,9 @@ class FileLock:
     """The lock of an SQLite file.
 
     What SQLite holds are locks of the process, and it lets go of all of them at once; a lock of the open
-    file is not among them (fcntl(2), "Open file description locks"). Python knows these on Linux only:
-    elsewhere a file beside the database is locked as a whole, and stays there.
+    file is not among them (fcntl(2), "Open file description locks"). Python knows these on Linux only, and
+    not every kernel and file system has them: where there are none, a file beside the database, NAME.lock,
+    is locked as a whole (flock(2)), and stays there. A crash leaves neither of the two locks held.
     """
 
     def __init__(self, path: str) -> None:
@@ -49,37 +57,92 @@ class FileLock:
             OSError: it cannot be opened.
         """
         self.path = path
-        self._command = getattr(fcntl, "F_OFD_SETLK", None)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._file = os.open(path if self._command else f"{path}.lock", flags, 0o666)
+        self._companion = f"{os.path.realpath(path)}.lock"  # of all links to it, the same
+        self._files: list[int] = []
+        if _SET is not None:
+            self._open(path)
 
     def attempt(self) -> bool:
-        """Take the lock, if it is free; say whether it was."""
+        """Take the lock, if it is free; say whether it was.
+
+        Raises:
+            DatabaseError: there is no lock to be had here.
+        """
+        if _SET is not None and len(self._files) == 1:
+            try:
+                fcntl.fcntl(self._files[0], _SET, _byte())
+                return True
+            except OSError as error:
+                if error.errno in _HELD:
+                    return False
+                if error.errno not in _LACKING:
+                    raise self._refused(self.path, error) from None
+                self._insist_on_lack(error)
         try:
-            if self._command:
-                whole = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BYTE, 1, 0)
-                fcntl.fcntl(self._file, self._command, whole)
-            else:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # which of the two, systems differ
-            return False
+            if len(self._files) < (1 if _SET is None else 2):
+                self._open(self._companion)
+        except OSError as error:
+            raise self._refused(self._companion, error) from None
+        try:
+            fcntl.flock(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                return False
+            raise self._refused(self._companion, error) from None
         return True
 
     def close(self) -> None:
         """Let go of the lock; as this ends SQLite's own locks too, SQLite has to be done with the file."""
-        os.close(self._file)
+        while self._files:
+            os.close(self._files.pop())
+
+    def _open(self, path: str) -> None:
+        self._files.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+
+    def _insist_on_lack(self, refused: OSError) -> None:
+        """See that locks are lacking for everybody, not just now for us: else two kinds might be held.
+
+        Raises:
+            DatabaseError: they are there, but the system has no room for another one.
+        """
+        try:
+            fcntl.fcntl(self._files[0], _GET, _byte())
+        except OSError as error:
+            if error.errno in _LACKING:
+                return
+        raise self._refused(self.path, refused)
+
+    def _refused(self, path: str, error: OSError) -> DatabaseError:
+        return DatabaseError(
+            f"database: {path} cannot be locked, so that two runs at once would not know of each other:"
+            f" {error.strerror}; the file system must have locks, and the folder be writable"
+        )
+
+
+def _byte() -> bytes:
+    """Return what fcntl(2) is told of the byte that is locked."""
+    return struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BYTE, 1, 0)
 
 
 def lock_early(url: str) -> FileLock | None:
-    """Take the lock of the database of a URL, where that needs no connection and no waiting."""
-    match = _PLAIN_URL.fullmatch(url)
-    if match is None:
+    """Take the lock of the database of a URL, where that needs no connection and no waiting.
+
+    Raises:
+        DatabaseError: there is no lock to be had there.
+    """
+    address = address_of(url)
+    if address is None or address.file is None or address.query:  # or as SQLite will open it
         return None
     try:
-        lock = FileLock(match[1])
+        lock = FileLock(address.file)
     except OSError:  # as SQLite will say
         return None
-    if lock.attempt():
+    try:
+        taken = lock.attempt()
+    except DatabaseError:
+        lock.close()
+        raise
+    if taken:
         return lock
     lock.close()
     return None
@@ -97,12 +160,12 @@ def one_run(
         LockHeld: another run has it.
         DatabaseError: the database's file cannot be opened.
     """
-    file = connection.engine.url.database
+    file = file_of_engine(connection.engine)
     if connection.dialect.name == "postgresql":
         with _session_lock(connection, pipeline) as attempt:
             _acquire(attempt, connection, pipeline, wait)
             yield
-    elif file in (None, "", ":memory:") or (early is not None and early.path == file):
+    elif file is None or (early is not None and early.path == file):
         yield  # nobody else has it
     else:
         _acquire(_file_lock(connection.engine, file).attempt, connection, pipeline, wait)
