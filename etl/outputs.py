@@ -18,6 +18,7 @@ from typing import Any
 
 from etl.errors import ConfigurationError
 from etl.origin import Source
+from etl.sqlite import file_of
 from etl.urls import redacted
 
 HEAD_BYTES = 4096
@@ -63,7 +64,7 @@ class Place:
         """Yield how each of its files is called in a sentence, and what it is known by."""
         yield self.name, identity(self.file)
         for path in self.beside:
-            yield f"{_shown(path)}, which belongs to {self.name},", identity(path)
+            yield f"{_shown(path)} (which belongs to {self.name})", identity(path)
 
 
 def places(sources: Sequence[Source], options: Mapping[str, Any], settings: Path | None) -> list[Place]:
@@ -89,12 +90,11 @@ def places(sources: Sequence[Source], options: Mapping[str, Any], settings: Path
             found.append(Place(f"--output {_shown(path)}", path, PARQUET, (partial,)))
         elif isinstance(path, Path):
             found.append(Place(f"--{option.replace('_', '-')} {_shown(path)}", path))
-    database = _file_of(options["database"])
+    database = file_of(options["database"])
     if database is not None:
-        bases = {database, os.path.realpath(database)}
-        ends = ("-journal", "-wal", "-shm", ".lock")
-        beside = tuple(Path(base + end) for base in sorted(bases) for end in ends)
-        found.append(Place(f"--database {_shown(database)}", Path(database), SQLITE, beside))
+        beside = tuple(Path(database + end) for end in ("-journal", "-wal", "-shm", ".lock"))
+        name = f"--database {redacted(options['database'])}"
+        found.append(Place(name, Path(database), SQLITE, beside))
     return found
 
 
@@ -192,10 +192,3 @@ def _check_head(path: Path, name: str, kind: Kind) -> None:
 
 def _shown(path: Path | str) -> str:
     return redacted(str(path))
-
-
-def _file_of(url: str) -> str | None:
-    from etl.lock import _PLAIN_URL
-
-    match = _PLAIN_URL.fullmatch(url)
-    return match[1] if match else None

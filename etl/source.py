@@ -112,8 +112,6 @@ def _unavailable() -> Iterator[None]:
         yield
     except OSError as error:
         raise SourceUnavailable(error.strerror or str(error)) from None
-    except ValueError:
-        raise SourceUnavailable("its name holds a NUL, as no file's does") from None
 
 
 def is_plain_file(source: Source) -> bool:
@@ -266,6 +264,8 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
     elif source.path is not None:
         if scheme and urlsplit(uri).netloc not in ("", "localhost"):
             raise SourceUnavailable("a file's URL begins with file:///")
+        if "\0" in str(source.path):
+            raise SourceUnavailable("no file's name holds a NUL")
         with _unavailable():
             stream = source.path.open("rb", buffering=0)
         with stream:
