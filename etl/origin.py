@@ -115,6 +115,12 @@ class Patience:
     """To resume a transfer, in a row, without a byte."""
     resumptions: int = 100
     """Of one transfer in all."""
+    busy_seconds: float = 60
+    """How long to come back to a server that says it cannot serve now, at the beginning or in between."""
+    slow_seconds: float = 60
+    """How long bytes may come too slowly; only what is spent on waiting for them counts."""
+    slow_rate: float = 1000
+    """What is too slow, in bytes a second; as curl's --speed-limit."""
 
 
 PATIENT = Patience()

@@ -110,7 +110,8 @@ def check(found: Sequence[Place], overwrite: bool = False) -> None:
         for name, known in one.identities():
             for other_name, other_known in other.identities():
                 if known is not None and known == other_known:
-                    written, read = (name, other_name) if one.kind else (other_name, name)
+                    late = one.kind is None and other.kind is not None
+                    written, read = (other_name, name) if late else (name, other_name)
                     raise ConfigurationError(f"{written} is the same file as {read}: nothing was touched")
     streams = [identity(place.file) for place in found if isinstance(place.file, int)]
     for place in found:

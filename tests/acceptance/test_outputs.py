@@ -159,7 +159,7 @@ def test_a_database_that_is_none_is_never_touched(etl: Etl, here: Path, overwrit
 @pytest.mark.parametrize("output", ["/dev/null", "/dev/stdout", "pipe"])
 def test_what_cannot_be_replaced_becomes_no_parquet_file(etl: Etl, here: Path, output: str) -> None:
     os.mkfifo(here / "pipe")
-    refused(etl(*MARKET, "--source", "feed", "--output", output, "--overwrite"), output, "regular file")
+    refused(etl(*MARKET, "--source", "feed", "--output", output, "--overwrite"), f"--output {output} is ")
     assert not Path("/dev/null").is_file()
     assert Path("/dev/stdout").is_symlink()
 
