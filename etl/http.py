@@ -303,7 +303,7 @@ class _Visits:
         pause = min(patience.pause_seconds * 2**self._count, patience.longest_pause_seconds)
         self._count += 1
         asked = _RETRIES.get_retry_after(response) or 0
-        return min(max(pause, asked), self._end - now)
+        return float(min(max(pause, asked), self._end - now))
 
 
 def _first(

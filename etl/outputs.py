@@ -25,6 +25,10 @@ HEAD_BYTES = 4096
 """How much of a file tells its kind."""
 
 
+class StandardOutputTaken(ConfigurationError):
+    """Standard output goes to a file of the run: not even a report may be printed."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a file holds, as its first bytes tell."""
@@ -112,7 +116,8 @@ def check(found: Sequence[Place], overwrite: bool = False) -> None:
                 if known is not None and known == other_known:
                     late = one.kind is None and other.kind is not None
                     written, read = (other_name, name) if late else (name, other_name)
-                    raise ConfigurationError(f"{written} is the same file as {read}: nothing was touched")
+                    kind = StandardOutputTaken if 1 in (one.file, other.file) else ConfigurationError
+                    raise kind(f"{written} is the same file as {read}: nothing was touched")
     streams = [identity(place.file) for place in found if isinstance(place.file, int)]
     for place in found:
         if place.kind is not None and identity(place.file) not in [s for s in streams if s is not None]:

@@ -58,7 +58,7 @@ def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> No
     except EtlError as error:
         if _record_failure(options, report, figures, error):
             error.after_commit()
-        if options["as_json"]:
+        if options["as_json"] and not isinstance(error, outputs.StandardOutputTaken):
             _print_json(report)
         raise
 
