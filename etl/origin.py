@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from etl.urls import is_like_url, redacted, usable, without
+from etl.redaction import is_like_url, redacted, usable, without
 
 
 @dataclass(frozen=True)

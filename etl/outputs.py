@@ -19,7 +19,7 @@ from typing import Any
 from etl.errors import ConfigurationError
 from etl.origin import Source
 from etl.sqlite import file_of
-from etl.urls import redacted
+from etl.redaction import redacted
 
 HEAD_BYTES = 4096
 """How much of a file tells its kind."""

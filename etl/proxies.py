@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from urllib.request import getproxies_environment
 
 from etl.errors import ConfigurationError
-from etl.urls import usable
+from etl.redaction import usable
 
 _PORTS = {"http": 80, "https": 443}
 

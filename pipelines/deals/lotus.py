@@ -15,7 +15,7 @@ import msgspec
 
 from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable, one_line
 from etl.origin import Source
-from etl.urls import is_like_url, usable
+from etl.redaction import is_like_url, usable
 from pipelines.deals.address import Address, parse
 from pipelines.deals.record import Int64
 
