@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from etl.database import open_engine, writing
 from etl.messages import Rows
 from etl.schema import prepare
 from etl.staging import Loader, loader_for
+from etl.target import Target
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
 from pipelines.deals.selection import Tracked
@@ -90,7 +91,7 @@ def load(bench: Workbench) -> Part:
     file = bench.scratch / "rows.csv"
     file.write_bytes(b"".join(text for text in texts if isinstance(text, bytes)))
     with _server(bench.scratch / "postgresql") as url:
-        engine = open_engine(url)
+        engine = open_engine(Target(url))
         taken = [
             Loaded(
                 _psql_copy(url, file, engine),
@@ -156,7 +157,8 @@ def _psql_copy(url: str, file: Path, engine: sa.Engine) -> float:
     psql = shutil.which("psql")
     if psql is None:
         raise CommandFailed("the command psql is needed, and is not on the PATH")
-    table = " ".join(str(CreateTable(staging).compile(dialect=engine.dialect)).split())
+    created = " ".join(str(CreateTable(staging).compile(dialect=engine.dialect)).split())
+    table = created.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
     script = f"{table};\n\\timing on\n\\copy {staging.name} FROM '{file}' (FORMAT csv)\n"
     done = subprocess.run(
         [psql, url, "-q", "-v", "ON_ERROR_STOP=1"],
@@ -177,8 +179,10 @@ def _run(engine: sa.Engine, parts: list[Rows], selection: Tracked) -> tuple[floa
         with writing(connection):
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS etl_schema, {', '.join(_TABLES)}")
             prepare(connection, ledger.SCHEMA, STORE.schema)
+        connection.begin()  # as a run does all in one
         loader, staged = _stage(connection, parts)
         first = _merge(connection, loader, selection, 1)
+        connection.begin()
         loader, _ = _stage(connection, parts)
         return staged, first, _merge(connection, loader, selection, 2)
 
@@ -186,7 +190,7 @@ def _run(engine: sa.Engine, parts: list[Rows], selection: Tracked) -> tuple[floa
 def _sqlite(directory: Path, parts: list[Rows]) -> float:
     """Return the seconds of staging in a new SQLite file."""
     file = directory / "load.db"
-    engine = open_engine(f"sqlite:///{file}")
+    engine = open_engine(Target(f"sqlite:///{file}"))
     try:
         with engine.connect() as connection:
             return _stage(connection, parts)[1]
@@ -196,13 +200,11 @@ def _sqlite(directory: Path, parts: list[Rows]) -> float:
 
 
 def _stage(connection: sa.Connection, parts: list[Rows]) -> tuple[Loader, float]:
-    with connection.begin():
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {staging.name}")
     loader = loader_for(connection, staging, None, None)
     step = loader.batch_rows // CHUNK_ROWS + 1
     started = time.perf_counter()
     for at in range(0, len(parts), step):
-        with connection.begin():
+        with nullcontext() if connection.in_transaction() else connection.begin():
             loader.load(parts[at : at + step])
     return loader, time.perf_counter() - started
 
@@ -210,10 +212,10 @@ def _stage(connection: sa.Connection, parts: list[Rows]) -> tuple[Loader, float]
 def _merge(connection: sa.Connection, loader: Loader, selection: Tracked, run_id: int) -> Merged:
     started = time.perf_counter()
     took = {True: 0.0, False: 0.0}
-    with connection.begin():
-        loader.finish()
+    assert loader.table is not None
     with writing(connection):
-        for statement in [*STORE.merge(run_id, selection), *STORE.sweep(run_id, selection)]:
+        loader.finish()
+        for statement in [*STORE.merge(run_id, selection, loader.table), *STORE.sweep(run_id, selection)]:
             changed = connection.execute(statement.executable).rowcount > 0
             now = time.perf_counter()
             took[changed] += now - started

@@ -8,7 +8,7 @@ from pipelines.deals.store import STORE as DEALS
 
 STORE = replace(
     DEALS,
-    merge=lambda _run_id, _selection: (),
+    merge=lambda _run_id, _selection, _staging: (),
     sweep=lambda _run_id, _selection: (),
     overview=lambda _selection: None,
 )

@@ -21,6 +21,7 @@ from etl.framing import Container, Layout, Scanner, last_boundary
 from etl.parser import ChunkParser
 from etl.predicate import RawFilter
 from etl.staging import BulkInserts
+from etl.target import Target
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, TRACKED, SampleSettings, documents
@@ -108,11 +109,9 @@ def test_decode(benchmark: BenchmarkFixture) -> None:
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sa.Connection]:
-    """A connection to an SQLite file with the staging table, as the writer has it."""
-    engine = open_engine(f"sqlite:///{tmp_path}/micro.db")
+    """A connection to an SQLite file, as the writer has it."""
+    engine = open_engine(Target(f"sqlite:///{tmp_path}/micro.db"))
     with engine.connect() as connection:
-        with connection.begin():
-            staging.create(connection, checkfirst=False)
         yield connection
     engine.dispose()
 
@@ -125,7 +124,7 @@ def test_insert(benchmark: BenchmarkFixture, connection: sa.Connection, batch: i
 
     def clear() -> None:
         with connection.begin():
-            connection.execute(staging.delete())
+            connection.execute(loader.table.delete())
 
     def insert() -> None:  # as the writer stages what has come together
         for start in range(0, ROWS, batch):

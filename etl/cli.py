@@ -14,6 +14,7 @@ import click
 from etl import __version__, pipeline
 from etl.errors import EtlError, ProcessDied, stack_of, unexpected
 from etl.options import database_options, run_options
+from etl.target import Target
 
 
 class _Pipelines(click.Group):
@@ -107,7 +108,7 @@ def inspect(source: str, name: str) -> None:
 @database_options(pipeline.usual())
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def history(database: str, limit: int, as_json: bool) -> None:
+def history(database: Target, limit: int, as_json: bool) -> None:
     """Show the latest runs."""
     from etl import ledger
 
@@ -124,7 +125,7 @@ def history(database: str, limit: int, as_json: bool) -> None:
 @database_options(pipeline.usual())
 @click.option("--run", "run_id", type=int, help="Which run.  [default: the latest with rejects]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the raw bytes.")
-def rejects(database: str, run_id: int | None, as_json: bool) -> None:
+def rejects(database: Target, run_id: int | None, as_json: bool) -> None:
     """Show the records that a run could not use."""
     from etl import ledger
 
@@ -132,13 +133,13 @@ def rejects(database: str, run_id: int | None, as_json: bool) -> None:
     _print_rows(database, ledger.rejects_of(run_id), as_json, shown)
 
 
-def _print_rows(database: str, query: Any, as_json: bool, shown: tuple[str, ...]) -> None:
+def _print_rows(database: Target, query: Any, as_json: bool, shown: tuple[str, ...]) -> None:
     from etl import ledger
-    from etl.database import transaction
+    from etl.database import reading
     from etl.show import table
 
-    with transaction(database, ledger.SCHEMA, writes=False, must_exist=True) as connection:
-        rows = connection.execute(query).mappings().all()
+    with reading(database, ledger.SCHEMA) as connection:
+        rows = connection.execute(query).mappings().all() if connection is not None else []
     if as_json:
         for row in rows:
             click.echo(json.dumps(dict(row), default=_plain))

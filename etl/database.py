@@ -14,9 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from etl import sqlite
+from etl import refusals, sqlite, urls
 from etl.errors import ConfigurationError, ConnectionLost, DatabaseError
-from etl.schema import Schema, prepare
+from etl.schema import NAMESPACE, Schema, prepare, version_of
+from etl.target import Target
 
 IDENTITY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """The type of keys that the database numbers; SQLite numbers INTEGER keys only."""
@@ -39,20 +40,44 @@ _AGAIN = re.compile("08|57P0[123]|40001|40P01")
 _LOCK_TIMEOUT = "60s"
 """How long to wait for a lock on a table, unless the role, the database or the URL says otherwise."""
 
+_SCHEMA_HERE = sa.text("SELECT coalesce(:schema, current_schema())")
 
-def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
-    """Return an engine for a SQLAlchemy URL; a `read_only` one can change nothing in an SQLite file.
+_SETTINGS = sa.text(
+    """
+    SELECT set_config('search_path', quote_ident(:schema) || ', pg_temp', true),
+           set_config('TimeZone', 'UTC', true),
+           CASE current_setting('lock_timeout')
+               WHEN '0' THEN set_config('lock_timeout', :patience, true)
+           END,
+           (SELECT count(set_config(name, '0', true)) FROM pg_settings
+            WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout'))
+    """
+)
+"""What every transaction on PostgreSQL sets for itself.
+
+Temporary tables come last: by themselves they would hide ours. A run's transaction is idle while its feed
+has nothing for it, and then holds nothing back, so no timeout shall end it.
+"""
+
+
+def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
+    """Return an engine for a database; one that is `read_only` cannot write to it.
+
+    On PostgreSQL every transaction sets for itself what it needs: behind a pooler in transaction mode the
+    next one may be another session's, and the last one was somebody else's.
 
     Raises:
         ConfigurationError: not a URL, or of a database that is not supported.
     """
-    if sqlite.address_of(url) is None:
-        return _postgresql_engine(url)
-    address = sqlite.check(url, writes=False, lasting=False)
+    if sqlite.address_of(target.url) is None:
+        return _postgresql_engine(target, read_only)
+    address = sqlite.check(target.url, writes=False, lasting=False)
+    if target.schema is not None:
+        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
     arguments = {} if "timeout" in address.query else {"timeout": sqlite.BUSY_SECONDS}
     parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
     if read_only and address.file is not None:
-        engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, url))
+        engine = sa.create_engine(parsed, creator=partial(sqlite.connect_to_read, target.url))
     else:
         engine = sa.create_engine(parsed, connect_args=arguments)
     _make_transactional(engine)
@@ -74,25 +99,21 @@ def open_copy(url: str) -> sa.Engine:
     return engine
 
 
-def _postgresql_engine(url: str) -> sa.Engine:
+def _postgresql_engine(target: Target, read_only: bool) -> sa.Engine:
+    urls.check(target.url)
+    known = _POSTGRESQL | {"application_name": _application_name()}
     try:
-        parsed = sa.make_url(url)
-        if parsed.drivername in ("postgres", "postgresql"):  # which driver that means has changed
-            parsed = parsed.set(drivername="postgresql+psycopg2")
-        arguments: dict[str, Any] = {}
-        if parsed.drivername == "postgresql+psycopg2":
-            known = _POSTGRESQL | {"application_name": _application_name()}
+        if urls.has_several_hosts(target.url):
+            parsed = sa.URL.create("postgresql+psycopg2")
+            arguments = known | urls.libpq_parameters(target.url)
+        else:
+            parsed = sa.make_url(target.url).set(drivername="postgresql+psycopg2")
             arguments = {name: value for name, value in known.items() if name not in parsed.query}
-            arguments["client_encoding"] = "utf8"
+        arguments["client_encoding"] = "utf8"
         engine = sa.create_engine(parsed, connect_args=arguments)
-    except exc.NoSuchModuleError:
-        raise ConfigurationError("the database URL names a database that is not supported") from None
     except (exc.ArgumentError, ValueError, ImportError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {type(error).__name__}") from None
-    if engine.dialect.name != "postgresql":
-        raise ConfigurationError(f"{engine.dialect.name} is not supported: use SQLite or PostgreSQL")
-    if engine.dialect.driver == "psycopg2":
-        _make_patient(engine)
+    _set_in_transactions(engine, target.schema, read_only)
     return engine
 
 
@@ -101,22 +122,30 @@ def _application_name() -> str:
     return f"sluice-etl ({socket.gethostname()[:32]}, process {os.getpid()})"
 
 
-def _make_patient(engine: sa.Engine) -> None:
-    """Bound the wait for locks, where nobody has; and see that all text can be kept."""
+def _set_in_transactions(engine: sa.Engine, schema: str | None, read_only: bool) -> None:
+    """Have every transaction on PostgreSQL set what it needs; and see that all text can be kept."""
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'",
-                (_LOCK_TIMEOUT,),
-            )
-            cursor.execute("SET TIME ZONE 'UTC'")  # as SQLite tells them
             cursor.execute("SHOW server_encoding")
             (encoding,) = cursor.fetchone()
-        connection.commit()
+        connection.rollback()
         if encoding != "UTF8":
             raise ConfigurationError(f"the database's encoding is {encoding}, but text needs UTF8")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if read_only:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        here = connection.execute(_SCHEMA_HERE, {"schema": schema}).scalar_one()
+        if here is None:
+            raise ConfigurationError(
+                "the search path of this database role names no schema that there is:"
+                " name one with --schema"
+            )
+        connection.execute(_SETTINGS, {"schema": here, "patience": _LOCK_TIMEOUT})
+        connection.info[NAMESPACE] = here
 
 
 def _make_transactional(engine: sa.Engine) -> None:
@@ -138,11 +167,15 @@ def _make_transactional(engine: sa.Engine) -> None:
 
 @contextmanager
 def writing(connection: sa.Connection) -> Iterator[sa.RootTransaction]:
-    """Begin a transaction that writes to what others write to as well.
+    """Begin a transaction that writes to what others write to as well, or go on with the one that is open.
 
-    On SQLite it takes its lock at once: a transaction that has read, and then wants to write while another
-    does, is refused without waiting.
+    It is committed at the end. On SQLite it takes its lock at once: a transaction that has read, and then
+    wants to write while another does, is refused without waiting.
     """
+    if (begun := connection.get_transaction()) is not None:
+        with begun:
+            yield begun
+        return
     connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
     try:
         with connection.begin() as transaction:
@@ -162,23 +195,15 @@ def errors_named(doing: str) -> Iterator[None]:
         yield
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        code = getattr(cause, "pgcode", None) or getattr(cause, "sqlite_errorname", None)
-        text = _safe_text(cause) if code is None or str(code).startswith("SQLITE") else ""
-        detail = " ".join(filter(None, [type(cause).__name__, code and f"({code})", text]))
+        code = getattr(cause, "pgcode", None)
         lost = getattr(error, "connection_invalidated", False) or _AGAIN.match(str(code))
         kind = ConnectionLost if lost or _is_refused(cause) else DatabaseError
-        raise kind(f"database: {doing}: {detail}") from None
+        raise kind(f"database: {doing}: {refusals.named(cause)}") from None
 
 
 def _is_refused(cause: BaseException) -> bool:
     """Say whether a PostgreSQL server could not be reached, or hung up: then there is no SQLSTATE."""
     return type(cause).__name__ == "OperationalError" and getattr(cause, "pgcode", "") is None
-
-
-def _safe_text(cause: BaseException) -> str:
-    """Return the message of SQLite's own errors and of refused connections, which hold no values."""
-    first = str(cause).strip().splitlines()
-    return first[0] if first else ""
 
 
 def is_missing(engine: sa.Engine) -> bool:
@@ -188,27 +213,42 @@ def is_missing(engine: sa.Engine) -> bool:
 
 
 @contextmanager
-def transaction(
-    url: str, schema: Schema, *, writes: bool = True, must_exist: bool = False
-) -> Iterator[sa.Connection]:
-    """Open a database that has certain tables (they are created if not), for one transaction.
+def transaction(target: Target, schema: Schema, *, must_exist: bool = False) -> Iterator[sa.Connection]:
+    """Open a database for one transaction that writes; tables that are not there are created.
 
     Raises:
         ConfigurationError: as `open_engine` and `prepare`.
         DatabaseError: the database refuses.
     """
-    if sqlite.address_of(url) is not None:
-        sqlite.check(url, writes=writes)
-    engine = open_engine(url)
+    urls.check(target.url)
+    engine = open_engine(target)
     if must_exist and is_missing(engine):
         raise DatabaseError(f"database: there is no file {engine.url.database}")
     try:
-        with (
-            errors_named("opening"),
-            engine.connect() as connection,
-            writing(connection) if writes else connection.begin(),
-        ):
+        with errors_named("opening"), engine.connect() as connection, writing(connection):
             prepare(connection, schema)
             yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def reading(target: Target, schema: Schema, *, must_exist: bool = True) -> Iterator[sa.Connection | None]:
+    """Open a database for one transaction that cannot write; None where the tables are not there.
+
+    Raises:
+        ConfigurationError: as `open_engine` and `version_of`.
+        DatabaseError: the database refuses, or is a file that is not there.
+    """
+    urls.check(target.url, writes=False, lasting=must_exist)
+    engine = open_engine(target, read_only=True)
+    if is_missing(engine):
+        if must_exist:
+            raise DatabaseError(f"database: there is no file {engine.url.database}")
+        yield None
+        return
+    try:
+        with errors_named("reading"), engine.connect() as connection, connection.begin():
+            yield connection if version_of(connection, schema) is not None else None
     finally:
         engine.dispose()

@@ -9,6 +9,7 @@
     │   └── TooManyRejects          more rejects than --max-rejects, or one under --on-error fail
     ├── SourceUnavailable      69   no such file, refused connection, HTTP status
     ├── ProcessDied            70   a child was killed or failed inside
+    ├── FiguresDisagree        70   the figures of a run contradict each other: an internal error
     ├── DatabaseError          74   the database or the disk refused
     │   └── ConnectionLost          what may go well on another connection
     ├── LockHeld               75   another run is at work
@@ -79,6 +80,12 @@ class SourceUnavailable(EtlError):
 
 class ProcessDied(EtlError):
     """A process of the run was killed, or failed inside."""
+
+    exit_status = 70
+
+
+class FiguresDisagree(EtlError):
+    """Records or rows were lost or came to be on the way: nothing may be committed."""
 
     exit_status = 70
 

@@ -16,13 +16,11 @@ from etl.messages import Reject
 from etl.origin import Version
 from etl.plan import Plan
 from etl.report import RunReport
-from etl.schema import Schema
+from etl.schema import Schema, copies, namespace_of
 
 INTERRUPTED = "interrupted: the run did not come to its end"
 
 metadata = sa.MetaData()
-
-SCHEMA = Schema("etl", metadata)
 
 runs = sa.Table(
     "etl_runs",
@@ -73,6 +71,8 @@ rejects = sa.Table(
     sa.Column("raw", sa.LargeBinary, nullable=False),
 )
 
+SCHEMA = Schema("etl", metadata, copies(runs, rejects))
+
 
 def begin(connection: sa.Connection, report: RunReport) -> int:
     """Add the run's row, as interrupted, and return its id."""
@@ -96,6 +96,12 @@ def was_committed(connection: sa.Connection, run_id: int | None) -> bool:
     """Say whether a run's end was committed, where its connection broke before it could be told."""
     status = connection.execute(sa.select(runs.c.status).where(runs.c.run_id == run_id)).scalar()
     return status == "succeeded"
+
+
+def overtaken(connection: sa.Connection, pipeline: str, run_id: int | None) -> bool:
+    """Say whether a later run of the pipeline was committed, while this one had lost its lock."""
+    later = (runs.c.pipeline == pipeline, runs.c.run_id > run_id, runs.c.status == "succeeded")
+    return connection.execute(sa.select(runs.c.run_id).where(*later).limit(1)).first() is not None
 
 
 def recall(connection: sa.Connection, report: RunReport) -> None:
@@ -138,12 +144,14 @@ def _feed_of(plan: Plan) -> sa.ColumnElement[bool]:
     return sa.and_(versions.c.pipeline == plan.pipeline.name, versions.c.source == plan.shown_sources[0])
 
 
-def run_at_work(connection: sa.Connection, pipeline: str) -> str:
-    """Return what is known of the run that holds the lock, to be added to a sentence."""
+def run_at_work(connection: sa.Connection, pipeline: str, but: int | None = None) -> str:
+    """Return what is known of the run, other than `but`, that holds the lock, to be added to a sentence."""
     unfinished = (runs.c.pipeline == pipeline, runs.c.error == INTERRUPTED)
     query = sa.select(runs.c.run_id, runs.c.started_at).where(*unfinished).order_by(runs.c.run_id.desc())
+    if but is not None:
+        query = query.where(runs.c.run_id != but)
     with connection.begin():  # whoever waits must not hold what SQLite has locked for it to read
-        known = sa.inspect(connection).has_table(runs.name)
+        known = sa.inspect(connection).has_table(runs.name, namespace_of(connection))
         row = connection.execute(query.limit(1)).first() if known else None
     return f": run {row.run_id}, since {row.started_at:%Y-%m-%d %H:%M:%S} UTC" if row else ""
 

@@ -1,21 +1,21 @@
 """One run at a time: a lock that goes with the process that holds it, however that ends.
 
-PostgreSQL keeps it with the session (an advisory lock, section 13.3.5 of its manual). On an SQLite file it
-is a lock of the open file that the kernel keeps, on a byte far behind any that SQLite reads or locks, or
-one of a file beside it; it can be had before there is a connection.
+PostgreSQL keeps it with a transaction (an advisory lock, section 13.3.5 of its manual): behind a pooler a
+session is nobody's own, but a transaction is. On an SQLite file it is a lock of the open file that the
+kernel keeps, on a byte far behind any that SQLite reads or locks, or one of a file beside it; it can be had
+before there is a connection.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import logging
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.errors import DatabaseError, LockHeld
@@ -148,13 +148,17 @@ def lock_early(url: str) -> FileLock | None:
     return None
 
 
-@contextmanager
-def one_run(
-    connection: sa.Connection, pipeline: str, wait: bool, early: FileLock | None = None
-) -> Iterator[None]:
-    """Hold the lock of a pipeline in a database, unless it was taken `early`.
+def take_lock(
+    connection: sa.Connection,
+    pipeline: str,
+    wait: bool,
+    held: FileLock | None = None,
+    run_id: int | None = None,
+) -> FileLock | None:
+    """Take the lock of a pipeline in a database; if another run has it, `wait` for its end.
 
-    If another run has it, `wait` for its end.
+    On PostgreSQL a transaction begins, and the lock ends with it. On SQLite the lock is returned, which
+    ends with the engine, unless it is `held` already. `run_id` is this run's, if it has one.
 
     Raises:
         LockHeld: another run has it.
@@ -162,23 +166,24 @@ def one_run(
     """
     file = file_of_engine(connection.engine)
     if connection.dialect.name == "postgresql":
-        with _session_lock(connection, pipeline) as attempt:
-            _acquire(attempt, connection, pipeline, wait)
-            yield
-    elif file is None or (early is not None and early.path == file):
-        yield  # nobody else has it
-    else:
-        _acquire(_file_lock(connection.engine, file).attempt, connection, pipeline, wait)
-        yield
+        _acquire(partial(_begin_locked, connection, pipeline), connection, pipeline, wait, run_id)
+        return None
+    if file is None or (held is not None and held.path == file):
+        return held  # nobody else has it
+    lock = _file_lock(connection.engine, file)
+    _acquire(lock.attempt, connection, pipeline, wait, run_id)
+    return lock
 
 
-def _acquire(attempt: Callable[[], bool], connection: sa.Connection, pipeline: str, wait: bool) -> None:
+def _acquire(
+    attempt: Callable[[], bool], connection: sa.Connection, pipeline: str, wait: bool, run_id: int | None
+) -> None:
     from etl import ledger
 
     told = False
     while not attempt():
         if not told:
-            holder = ledger.run_at_work(connection, pipeline)
+            holder = ledger.run_at_work(connection, pipeline, run_id)
             if not wait:
                 raise LockHeld(f"another run is at work{holder}")
             logger.info("waiting for another run to end%s", holder)
@@ -186,26 +191,19 @@ def _acquire(attempt: Callable[[], bool], connection: sa.Connection, pipeline: s
         time.sleep(WAIT_SECONDS)
 
 
-@contextmanager
-def _session_lock(connection: sa.Connection, pipeline: str) -> Iterator[Callable[[], bool]]:
+def _begin_locked(connection: sa.Connection, pipeline: str) -> bool:
+    """Begin a transaction that holds the lock of a pipeline, if it is free; say whether it was."""
     import sqlalchemy as sa
 
+    from etl.schema import namespace_of
+
+    transaction = connection.begin()
     # Two schemas of one database are two databases to whoever uses them.
-    name = sa.func.coalesce(sa.func.current_schema(), "") + f".etl.{pipeline}"
-    key = sa.func.hashtextextended(name, 0)
-
-    def attempt() -> bool:
-        acquired: bool = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
-        connection.rollback()  # the lock is the session's; no transaction shall stay open with it
-        return acquired
-
-    try:
-        yield attempt
-    finally:
-        with contextlib.suppress(sa.exc.SQLAlchemyError):  # a session that broke has let it go
-            connection.rollback()
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
-            connection.rollback()
+    key = sa.func.hashtextextended(f"{namespace_of(connection)}.etl.{pipeline}", 0)
+    acquired: bool = connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar_one()
+    if not acquired:
+        transaction.rollback()
+    return acquired
 
 
 def _file_lock(engine: sa.Engine, path: str) -> FileLock:

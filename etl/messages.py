@@ -109,8 +109,10 @@ class Batch(NamedTuple):
     """As in `Chunk`."""
     records: int
     matched: int
+    """The wanted records."""
+    rows: int
+    """What they have given, which is in `parts`."""
     parts: list[Rows]
-    """The wanted records, that many in all."""
     rejects: list[Reject]
     malformed: Malformed | None
 

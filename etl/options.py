@@ -16,11 +16,19 @@ from typing import Any, TypeVar
 import click
 
 from etl.errors import ConfigurationError
+from etl.origin import BUSY
 from etl.pipeline import describe
 from etl.service import Duration
+from etl.target import Target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
 _SETTINGS_FILE = "etl.settings"
+"""Where it keeps which file settings were read from."""
+
+_SCHEMA = "etl.schema"
+"""Where click's context keeps the schema that was named, for the option that names the database."""
+
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
 
 
@@ -32,7 +40,7 @@ def database_options(pipeline: str | None) -> Callable[[Function], Function]:
     default = describe(pipeline).DATABASE if pipeline is not None else None
 
     def add(function: Function) -> Function:
-        return _config_option(pipeline, strict=False)(_database_option(default)(function))
+        return _config_option(pipeline, strict=False)(_database_option(default)(_schema_option()(function)))
 
     return add
 
@@ -40,8 +48,25 @@ def database_options(pipeline: str | None) -> Callable[[Function], Function]:
 def _database_option(default: str | None) -> Callable[[Function], Function]:
     return click.option(
         "--database", metavar="URL", default=default, show_default=default is not None,
-        required=default is None, envvar=DATABASE_VARIABLES, help="The database, as a SQLAlchemy URL.",
+        required=default is None, envvar=DATABASE_VARIABLES, callback=_target,
+        help="The database, as a SQLAlchemy URL.",
     )  # fmt: skip
+
+
+def _schema_option() -> Callable[[Function], Function]:
+    return click.option(
+        "--schema", metavar="NAME", envvar="ETL_SCHEMA", is_eager=True, expose_value=False,
+        callback=_note_schema,
+        help="The schema of our tables (PostgreSQL).  [default: the first of the search path]",
+    )  # fmt: skip
+
+
+def _note_schema(context: click.Context, _parameter: click.Parameter, name: str | None) -> None:
+    context.meta[_SCHEMA] = name
+
+
+def _target(context: click.Context, _parameter: click.Parameter, url: str) -> Target:
+    return Target(url, context.meta[_SCHEMA])
 
 
 def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], Function]:
@@ -66,6 +91,7 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             " or an http(s) URL; repeatable.",
         ),
         _database_option(pipeline.default_database),
+        _schema_option(),
         *pipeline.options,
         click.option(
             "--workers", type=click.IntRange(1, 64),
@@ -110,6 +136,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         click.option(
             "--stale-after", type=Duration(), metavar="TIME", default=pipeline.stale_after,
             show_default=_spelled(pipeline.stale_after), help="Warn of a feed that is older.",
+        ),
+        click.option(
+            "--retry-for", type=Duration(), metavar="TIME", default=BUSY, show_default="1m",
+            help="How long to try again what a server cannot serve now (HTTP status 408, 429, 5xx).",
         ),
         click.option("--explain", is_flag=True, help="Print how the run would go, and stop."),
         click.option(

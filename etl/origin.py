@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -103,6 +103,10 @@ class Version:
         return other.last_modified is not None and other.last_modified != self.last_modified
 
 
+BUSY = timedelta(minutes=1)
+"""For how long what a server cannot serve now is tried again, unless `--retry-for` says otherwise."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to wait for a server, and how often to come back to it."""
@@ -115,7 +119,7 @@ class Patience:
     """To resume a transfer, in a row, without a byte."""
     resumptions: int = 100
     """Of one transfer in all."""
-    busy_seconds: float = 60
+    busy_seconds: float = BUSY.total_seconds()
     """How long to come back to a server that says it cannot serve now, at the beginning or in between."""
     slow_seconds: float = 60
     """How long bytes may come too slowly; only what is spent on waiting for them counts."""

@@ -94,10 +94,10 @@ def places(sources: Sequence[Source], options: Mapping[str, Any], settings: Path
             found.append(Place(f"--output {_shown(path)}", path, PARQUET, (partial,)))
         elif isinstance(path, Path):
             found.append(Place(f"--{option.replace('_', '-')} {_shown(path)}", path))
-    database = file_of(options["database"])
+    database = file_of(options["database"].url)
     if database is not None:
         beside = tuple(Path(database + end) for end in ("-journal", "-wal", "-shm", ".lock"))
-        name = f"--database {redacted(options['database'])}"
+        name = f"--database {redacted(options['database'].url)}"
         found.append(Place(name, Path(database), SQLITE, beside))
     return found
 

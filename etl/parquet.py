@@ -56,6 +56,10 @@ class ParquetFile(Loader):
         with self._refusals():
             self._begin()
 
+    def count(self) -> int:
+        """Return how many rows were written, dropped ones among them."""
+        return self._rows
+
     @property
     def counts(self) -> Mapping[str, int]:
         """All that were not dropped are new."""

@@ -73,10 +73,11 @@ class Store:
 
     schema: Schema
     staging: Table | Columns
-    """A table, whose first column is the record's position in the feed and the others are what `row`
-    returns, to be merged; or a file, to be replaced."""
-    merge: Callable[[int, Selection], Sequence[Statement]]
-    """The steps from staging to the tables, for a run id; they count inserted, updated, duplicates."""
+    """What a run's own table is made like, whose first column is the record's position in the feed and the
+    others are what `row` returns, to be merged; or a file, to be replaced."""
+    merge: Callable[[int, Selection, Table], Sequence[Statement]]
+    """The steps from a run's staging table to the tables, for a run id; they count inserted, updated,
+    duplicates."""
     sweep: Callable[[int, Selection], Sequence[Statement]]
     """The steps after them, where the whole feed was seen; they count expired."""
     overview: Callable[[Selection], Select[Any] | None]

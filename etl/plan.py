@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from etl.origin import Source
+from etl.origin import BUSY, Source
 from etl.pipeline import Pipeline, Selection
+from etl.target import Target
 
 MEBIBYTE = 1 << 20
 
@@ -46,7 +47,7 @@ class Plan:
     pipeline: Pipeline
     selection: Selection
     sources: tuple[Source, ...]
-    database: str = field(repr=False)
+    target: Target
     workers: int
     slabs: int
     threads: int = 1
@@ -64,18 +65,20 @@ class Plan:
     wait_lock: bool = False
     force: bool = False
     stale_after: timedelta | None = None
+    retry_for: timedelta = BUSY
+    """For how long what a server cannot serve now is tried again."""
     output: Path | None = None
     """The file that the rows go to, where they go to no table."""
 
     @property
     def refuses_nul(self) -> bool:
         """Whether the rows go to PostgreSQL, whose texts hold no NUL."""
-        return self.database.startswith("postgres") and self.output is None
+        return self.target.url.startswith("postgres") and self.output is None
 
     @property
     def copies(self) -> bool:
         """Whether the workers make text for COPY of the rows; where there is a limit, they are counted."""
-        scheme = self.database.partition(":")[0]
+        scheme = self.target.url.partition(":")[0]
         postgresql = scheme in ("postgres", "postgresql", "postgresql+psycopg2")
         return postgresql and self.limit is None and self.output is None
 

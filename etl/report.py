@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from etl.errors import FiguresDisagree
+
+_OUTCOMES = ("inserted", "updated", "unchanged", "duplicates")
+"""What becomes of a record that matched, each of which is one of these."""
+
+
+def disagreement(what: str) -> FiguresDisagree:
+    """Return the error of figures that contradict each other."""
+    return FiguresDisagree(f"internal error: the figures do not agree, so nothing was committed: {what}")
+
 
 @dataclass
 class RunReport:
@@ -38,6 +48,20 @@ class RunReport:
     bytes_decoded: int = 0
     peak_memory_bytes: int = 0
     """Of all processes together, by proportional set size."""
+
+    def check(self) -> None:
+        """See that the figures agree.
+
+        Raises:
+            FiguresDisagree: they do not.
+        """
+        outcomes = {name: getattr(self, name) for name in _OUTCOMES}
+        told = ", ".join(f"{count:,} {name}" for name, count in outcomes.items())
+        if min(outcomes.values()) < 0 or self.expired < 0 or self.matched != sum(outcomes.values()):
+            raise disagreement(f"{self.matched:,} matched, and {told}, {self.expired:,} expired")
+        if self.records < self.matched + self.rejected:
+            counts = f"{self.records:,} records, {self.matched:,} matched, {self.rejected:,} rejected"
+            raise disagreement(counts)
 
     def finish(self, status: str, error: str | None = None) -> None:
         """Set the outcome and the time."""

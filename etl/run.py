@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from etl import outputs
+from etl import outputs, urls
 from etl.errors import ConfigurationError, DatabaseError, EtlError
 from etl.options import settings_file
 from etl.origin import Source
@@ -74,6 +74,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
     outputs.check(outputs.places(sources, options, settings_file()), options["overwrite"])
     output = options.get("output")
+    keeps = not (options["dry_run"] or options["explain"])
+    urls.check(options["database"].url, writes=keeps, lasting=keeps)
     selection = pipeline.select(options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = options["workers"] or cores()
@@ -81,7 +83,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         pipeline=pipeline,
         selection=selection,
         sources=sources,
-        database=options["database"],
+        target=options["database"],
         workers=workers,
         slabs=slabs_for(workers),
         threads=options["threads"] or min(MOST_THREADS, max(1, cores() // 2)),
@@ -97,6 +99,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         wait_lock=options["wait_lock"],
         force=options["force"],
         stale_after=options["stale_after"],
+        retry_for=options["retry_for"],
         output=None if output is None else outputs.target(output),
     )
 

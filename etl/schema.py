@@ -1,17 +1,22 @@
 """The tables as a program's version knows them, and how those of an older version come to be so.
 
-Each group of tables (the ledger's, each pipeline's) has its own number in the table `etl_schema`. A
-database that has the tables but no number is of version 1, which kept none.
+Each group of tables (the ledger's, each pipeline's) has its own number in the table `etl_schema`, which is
+also the mark that they are ours: a name alone is not, since other programs have a table `deals` too. A
+database of version 1 has no such table: there, tables are ours if they are column by column as that version
+made them. Anything else is refused before anything is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from etl.errors import ConfigurationError
+
+NAMESPACE = "etl namespace"
+"""Where the `info` of a connection keeps in which schema of PostgreSQL its transaction works."""
 
 _metadata = sa.MetaData()
 
@@ -29,6 +34,8 @@ class Schema:
 
     name: str
     metadata: sa.MetaData
+    first: sa.MetaData
+    """The tables as version 1 made them, which left no mark."""
     steps: tuple[Callable[[sa.Connection], None], ...] = ()
     """The n-th (from 1) brings the tables of version n to version n + 1; new tables need no step."""
 
@@ -38,44 +45,119 @@ class Schema:
         return len(self.steps) + 1
 
 
+def namespace_of(connection: sa.Connection) -> str | None:
+    """Return the schema that the open transaction works in (PostgreSQL); None on SQLite."""
+    namespace: str | None = connection.info.get(NAMESPACE)
+    return namespace
+
+
 def prepare(connection: sa.Connection, *schemas: Schema) -> None:
     """Create what is missing and bring up to date what is older, in the transaction that is open.
 
     Raises:
-        ConfigurationError: the database is of a newer version than this program.
+        ConfigurationError: the database is of a newer version, or has tables of our names, but not ours.
     """
-    known = _known(connection)
-    if all(known.get(schema.name) == schema.version for schema in schemas):
+    marked = _marked(connection)
+    if all(marked.get(schema.name) == schema.version for schema in schemas):
         return
-    if connection.dialect.name == "postgresql":  # two programs that create tables at once would collide
+    namespace = namespace_of(connection)
+    if namespace is not None:
+        # Two programs that create tables at once would collide.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("etl_schema"))))
-    _metadata.create_all(connection)
-    known = _known(connection)
+        if not sa.inspect(connection).has_schema(namespace):
+            connection.execute(sa.schema.CreateSchema(namespace))
+    found = {schema.name: version_of(connection, schema) for schema in schemas}
+    _create_missing(connection, _metadata)
     for schema in schemas:
-        found = known.get(schema.name) or _unnumbered(connection, schema)
-        if found > schema.version:
-            raise ConfigurationError(
-                f"the database's tables “{schema.name}” are of version {found}, and this program knows"
-                f" version {schema.version}: it needs to be upgraded"
-            )
-        for step in schema.steps[found - 1 :]:
-            step(connection)
-        schema.metadata.create_all(connection)
+        if (version := found[schema.name]) is not None:
+            for step in schema.steps[version - 1 :]:
+                step(connection)
+        _create_missing(connection, schema.metadata)
         connection.execute(sa.delete(_versions).where(_versions.c.name == schema.name))
         connection.execute(sa.insert(_versions).values(name=schema.name, version=schema.version))
 
 
-def _known(connection: sa.Connection) -> dict[str, int]:
-    if not sa.inspect(connection).has_table(_versions.name):
+def version_of(connection: sa.Connection, schema: Schema) -> int | None:
+    """Return which version of a group of tables is there; None if none is.
+
+    Raises:
+        ConfigurationError: it is newer than this program's, or another program's tables have the names.
+    """
+    version = _marked(connection).get(schema.name)
+    if version is not None:
+        if version > schema.version:
+            raise ConfigurationError(
+                f"the database's tables “{schema.name}” are of version {version}, and this program knows"
+                f" version {schema.version}: it needs to be upgraded"
+            )
+        return version
+    there = [table for table in schema.metadata.sorted_tables if is_there(connection, table.name)]
+    for table in there:
+        _refuse_foreign(connection, table.name, schema.first.tables.get(table.name))
+    return 1 if there else None
+
+
+def copies(*tables: sa.Table) -> sa.MetaData:
+    """Return tables apart from those that they are copied from."""
+    metadata = sa.MetaData()
+    for table in tables:
+        table.to_metadata(metadata)
+    return metadata
+
+
+def _marked(connection: sa.Connection) -> Mapping[str, int]:
+    """Return the versions of the groups of tables that bear our mark."""
+    if not is_there(connection, _versions.name):
         return {}
+    _refuse_foreign(connection, _versions.name, _versions)
     return {name: version for name, version in connection.execute(sa.select(_versions))}
 
 
-def _unnumbered(connection: sa.Connection, schema: Schema) -> int:
-    """Return the version of tables that have no number: there are none yet, or they are of the first."""
+def is_there(connection: sa.Connection, name: str) -> bool:
+    """Say whether there is a table, a view or the like of a name, in our schema."""
+    return sa.inspect(connection).has_table(name, namespace_of(connection))
+
+
+def _create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    missing = [table for table in metadata.sorted_tables if not is_there(connection, table.name)]
+    metadata.create_all(connection, missing, checkfirst=False)
+
+
+def _refuse_foreign(connection: sa.Connection, name: str, ours: sa.Table | None) -> None:
+    """Refuse a table of one of our names that is not as we made it.
+
+    Raises:
+        ConfigurationError: with what is foreign about it.
+    """
+    why = _foreign(connection, name, ours)
+    if why is not None:
+        elsewhere = "--schema or another database" if namespace_of(connection) else "another database"
+        raise ConfigurationError(
+            f"the table “{name}” in the database is another program's: {why}. Nothing was changed;"
+            f" name {elsewhere} for ours"
+        )
+
+
+def _foreign(connection: sa.Connection, name: str, ours: sa.Table | None) -> str | None:
+    """Return what tells a table from ours, or None."""
     inspector = sa.inspect(connection)
-    there = any(inspector.has_table(table.name) for table in schema.metadata.sorted_tables)
-    return 1 if there else schema.version
+    namespace = namespace_of(connection)
+    if name not in inspector.get_table_names(namespace):
+        return "it is no ordinary table"
+    if ours is None:
+        return "nothing says that it is ours"
+    there = {column["name"]: column for column in inspector.get_columns(name, namespace)}
+    dialect = connection.dialect
+    for column in ours.columns:
+        found = there.pop(column.name, None)
+        if found is None:
+            return f"it has no column “{column.name}”"
+        kind, wanted = (each.compile(dialect) for each in (found["type"], column.type))
+        if kind != wanted:
+            return f"its column “{column.name}” is of type {kind}, and ours of type {wanted}"
+        if found["nullable"] != column.nullable and not column.primary_key:
+            return f"its column “{column.name}” {'may' if found['nullable'] else 'may not'} be null"
+    return f"it has a column “{min(there)}”, and ours has not" if there else None
 
 
 def rebuild(connection: sa.Connection, metadata: sa.MetaData) -> None:

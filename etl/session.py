@@ -1,8 +1,12 @@
 """The writer's session with the database: from the lock to the commit, on one connection.
 
+On PostgreSQL all of that is one transaction, but for the run's row, which is committed before it: so a run
+is right also where a pooler gives every transaction to another session. While nothing is staged, it holds
+nothing back that others do.
+
 A server that restarts or a connection that is cut does not end a run on PostgreSQL: what was staged is also
-kept in a file without a name, and goes into a new session's staging table. The merge is one transaction, so
-it is done again as a whole, unless the ledger says that it was committed.
+kept in a file without a name, and goes into a new transaction's staging table. That transaction is done
+again as a whole, unless the ledger says that it was committed.
 """
 
 from __future__ import annotations
@@ -23,17 +27,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import ledger
 from etl.child import termination_held
 from etl.columns import csv_of
-from etl.database import errors_named, is_missing, open_engine, writing
+from etl.database import errors_named, open_copy, open_engine, writing
 from etl.errors import ConnectionLost, DatabaseError, LockHeld
 from etl.faults import reached
-from etl.lock import FileLock, one_run
+from etl.lock import FileLock, take_lock
 from etl.messages import End, Reject, Rows
 from etl.origin import Version
 from etl.pipeline import Statement, Store, resolve
 from etl.plan import Plan
 from etl.progress import Figures
-from etl.report import RunReport, Written
+from etl.report import RunReport, Written, disagreement
 from etl.schema import prepare
+from etl.sqlite import address_of
 from etl.staging import Copy, loader_for
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -86,38 +91,57 @@ class Session:
             LockHeld: another run is at work.
         """
         with errors_named("opening"):
-            self._connect(self._plan.wait_lock)
+            self._connect()
+            self._take_lock(self._plan.wait_lock)
             reached("locked")
-            known = None if self._plan.dry_run else self._begin()
+            known = None
+            if not self._plan.dry_run:
+                self._begin()
+                known = self._known_version()
             reached("begun")
-            self._create_staging()
+            self._open_staging()
         if isinstance(self._loader, Copy):
             with _disk_errors_named():
                 self._kept = _unnamed_file()
         return known
 
-    def _connect(self, wait: bool) -> None:
-        engine = open_engine(self._plan.database)
-        if self._plan.dry_run and is_missing(engine):  # it must not come to be
-            engine = open_engine("sqlite://")
+    def _connect(self) -> None:
+        target = self._plan.target
+        copied = self._plan.dry_run and address_of(target.url) is not None
+        engine = open_copy(target.url) if copied else open_engine(target)
         self._stack.callback(engine.dispose)
         self._connection = self._stack.enter_context(engine.connect())
-        self._stack.enter_context(one_run(self._connection, self._plan.pipeline.name, wait, self._lock))
 
-    def _begin(self) -> Version | None:
+    def _take_lock(self, wait: bool) -> None:
+        name, run_id = self._plan.pipeline.name, self._report.run_id
+        self._lock = take_lock(self._connection, name, wait, self._lock, run_id)
+
+    def _begin(self) -> None:
         """Create what is missing, and the run's row, so that even a killed run is on record."""
-        known = None
         # The parent must know of the row if there is one: no end between the two.
         with termination_held():
             with writing(self._connection):
                 prepare(self._connection, ledger.SCHEMA, self._store.schema)
                 self._report.run_id = ledger.begin(self._connection, self._report)
-                if self._plan.may_skip:
-                    known = ledger.known_version(self._connection, self._plan)
-            self._figures.run_id = self._report.run_id or 0
-        return known
+            self._figures.run_id = self._report.run_id
+        self._take_lock(self._plan.wait_lock)  # again, where it has ended with the transaction
 
-    def _create_staging(self) -> None:
+    def _known_version(self) -> Version | None:
+        if not self._plan.may_skip:
+            return None
+        with self._transaction():
+            return ledger.known_version(self._connection, self._plan)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Go on in the transaction that holds the lock; or in one of its own, where another thing does."""
+        if self._connection.in_transaction():
+            yield
+        else:
+            with self._connection.begin():
+                yield
+
+    def _open_staging(self) -> None:
         plan = self._plan
         self._loader = loader_for(self._connection, self._store.staging, plan.output, plan.batch_rows)
         self._stack.callback(self._loader.close)
@@ -132,7 +156,7 @@ class Session:
         """
         self._keep(parts)
         try:
-            with errors_named("staging"), self._connection.begin():
+            with errors_named("staging"), self._transaction():
                 self._loader.load(parts)
         except ConnectionLost as lost:
             self._reopen(lost)
@@ -157,9 +181,11 @@ class Session:
                 with errors_named("opening again"):
                     with suppress(SQLAlchemyError):
                         self._stack.close()
-                    self._connect(wait=False)
-                    self._create_staging()
-                    with self._connection.begin():
+                    self._connect()
+                    self._take_lock(wait=False)
+                    self._refuse_if_overtaken()
+                    self._open_staging()
+                    if self._kept.seek(0, os.SEEK_END):
                         self._kept.seek(0)
                         self._loader.send(self._kept)
                 return
@@ -169,16 +195,26 @@ class Session:
                 logger.warning("%s", held.message)
         raise lost
 
+    def _refuse_if_overtaken(self) -> None:
+        """Another run may have had the lock meanwhile, and merged a newer feed than this one's.
+
+        Raises:
+            DatabaseError: it has.
+        """
+        if ledger.overtaken(self._connection, self._plan.pipeline.name, self._report.run_id):
+            raise DatabaseError("database: another run was committed while the connection was lost")
+
     # The end ---------------------------------------------------------------------------------------
 
-    def commit(self, end: End, rejects: list[Reject]) -> Written:
-        """Merge the staged rows in one transaction, together with the run's row.
+    def commit(self, end: End, rejects: list[Reject], rows: int) -> Written:
+        """Merge the staged rows, so many in all, in one transaction with the run's row.
 
         Raises:
             DatabaseError: the database refuses.
+            FiguresDisagree: rows were lost or came to be on the way; nothing is committed.
         """
         with termination_held() as leave_if_asked:
-            written = self._merge_surely(end, rejects, leave_if_asked)
+            written = self._merge_surely(end, rejects, rows, leave_if_asked)
             # Committed, and that must be told: a SIGTERM that came meanwhile comes too late.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return written
@@ -190,24 +226,30 @@ class Session:
             ledger.record(self._connection, self._report)
         return Written(self._report, (), [])
 
-    def _merge_surely(self, end: End, rejects: list[Reject], leave_if_asked: Callable[[], None]) -> Written:
+    def _merge_surely(
+        self, end: End, rejects: list[Reject], rows: int, leave_if_asked: Callable[[], None]
+    ) -> Written:
         for attempt in range(1, MERGES + 1):
             try:
                 with errors_named("merging"):
-                    return self._merge(end, rejects, leave_if_asked)
+                    return self._merge(end, rejects, rows, leave_if_asked)
             except ConnectionLost as lost:
                 leave_if_asked()
                 if attempt == MERGES:
                     raise
                 self._reopen(lost)
-                with errors_named("merging"), self._connection.begin():
+                with errors_named("merging"), self._transaction():
                     if ledger.was_committed(self._connection, self._report.run_id):
                         return self._written()
         raise AssertionError
 
-    def _merge(self, end: End, rejects: list[Reject], leave_if_asked: Callable[[], None]) -> Written:
-        with self._connection.begin():
+    def _merge(
+        self, end: End, rejects: list[Reject], rows: int, leave_if_asked: Callable[[], None]
+    ) -> Written:
+        with self._transaction():
             self._loader.finish()
+            if (staged := self._loader.count()) != rows:
+                raise disagreement(f"{rows:,} rows were found, and {staged:,} are staged")
         reached("merging")
         report, connection = self._report, self._connection
         report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
@@ -226,6 +268,7 @@ class Session:
             for name, count in counts.items():
                 setattr(report, name, count)
             report.unchanged = report.matched - report.inserted - report.updated - report.duplicates
+            report.check()
             report.peak_memory_bytes = self._figures.peak_memory_bytes
             report.finish("succeeded")
             ledger.record_rejects(connection, report.run_id, rejects)
@@ -245,7 +288,8 @@ class Session:
 
     def _steps(self, run_id: int) -> list[Statement]:
         """Return the merge, and the sweep where the whole feed was seen."""
-        steps = list(self._store.merge(run_id, self._plan.selection))
+        table = self._loader.table
+        steps = list(self._store.merge(run_id, self._plan.selection, table)) if table is not None else []
         if self._plan.sweeps:
             steps += self._store.sweep(run_id, self._plan.selection)
         return steps

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -38,6 +39,15 @@ class Loader(ABC):
     def finish(self) -> None:
         """All rows are there."""
 
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many rows are there, once all are."""
+
+    @property
+    def table(self) -> sa.Table | None:
+        """The table that holds them, to be merged, where there is one."""
+        return None
+
     @property
     def counts(self) -> Mapping[str, int]:
         """Those of the report's figures that are known before a merge."""
@@ -59,12 +69,32 @@ def loader_for(
 
         assert output is not None
         return ParquetFile(output, target, batch_rows)
-    with connection.begin():
-        target.create(connection, checkfirst=False)
     if connection.dialect.driver == "psycopg2":
         return Copy(connection, target, batch_rows or 10_000)
     # Of 100 to 20,000, the fastest into SQLite (`python -m bench micro`).
     return BulkInserts(connection, target, batch_rows or 1000)
+
+
+def _own_table(connection: sa.Connection, like: sa.Table) -> sa.Table:
+    """Create this run's own staging table, in the transaction that is open, with which it goes.
+
+    A session may have been somebody else's before, and have their temporary tables: the name is new, and
+    always told with the schema of temporary tables.
+    """
+    table = sa.Table(
+        f"{like.name}_{uuid4().hex[:12]}",
+        sa.MetaData(),
+        *(sa.Column(column.name, column.type, nullable=column.nullable) for column in like.columns),
+        schema="temp" if connection.dialect.name == "sqlite" else "pg_temp",
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+    table.create(connection, checkfirst=False)
+    return table
+
+
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
 class BulkInserts(Loader):
@@ -75,9 +105,12 @@ class BulkInserts(Loader):
     many rows in a statement as may be, it takes five sixths of the time that it takes with one.
     """
 
-    def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:
+    def __init__(self, connection: sa.Connection, like: sa.Table, batch_rows: int) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
+        with connection.begin():
+            table = _own_table(connection, like)
+        self._table = table
         self._insert = table.insert()
         self._names = [column.name for column in table.columns]
         compiled = self._insert.compile(dialect=connection.dialect)
@@ -109,8 +142,17 @@ class BulkInserts(Loader):
             named = [dict(zip(self._names, row, strict=True)) for row in rows]
             self._connection.execute(self._insert, named)
 
+    @property
+    def table(self) -> sa.Table:
+        """The table that holds them."""
+        return self._table
+
     def finish(self) -> None:
         """Nothing is left to do."""
+
+    def count(self) -> int:
+        """Return how many rows are there."""
+        return _count(self._connection, self._table)
 
 
 def _is_passed_on(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> bool:
@@ -120,15 +162,24 @@ def _is_passed_on(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> bool:
 
 
 class Copy(Loader):
-    """PostgreSQL's COPY, on psycopg2."""
+    """PostgreSQL's COPY, on psycopg2.
 
-    def __init__(self, connection: sa.Connection, table: sa.Table, batch_rows: int) -> None:
+    The table is created when there are rows for it: from then on the transaction has a number, and what
+    others delete and update meanwhile cannot be cleaned up (manual, section 25.1.2) until it ends.
+    """
+
+    def __init__(self, connection: sa.Connection, like: sa.Table, batch_rows: int) -> None:
         self.batch_rows = batch_rows
         self._connection = connection
-        quoted = connection.dialect.identifier_preparer.quote
-        self._table = quoted(table.name)
-        names = ", ".join(quoted(column.name) for column in table.columns)
-        self._copy = f"COPY {self._table} ({names}) FROM STDIN (FORMAT csv)"
+        self._like = like
+        self._made: sa.Table | None = None
+
+    @property
+    def table(self) -> sa.Table:
+        """The table that holds them."""
+        if self._made is None:
+            self._made = _own_table(self._connection, self._like)
+        return self._made
 
     def load(self, parts: list[Rows]) -> None:
         """Add rows."""
@@ -139,10 +190,14 @@ class Copy(Loader):
         """Add the rows of a file, as CSV."""
         import psycopg2
 
+        table = self.table
+        preparer = self._connection.dialect.identifier_preparer
+        names = ", ".join(preparer.quote(column.name) for column in table.columns)
+        copy = f"COPY {preparer.format_table(table)} ({names}) FROM STDIN (FORMAT csv)"
         raw: Any = self._connection.connection.driver_connection
         try:
             with raw.cursor() as cursor:
-                cursor.copy_expert(self._copy, text, 1 << 18)
+                cursor.copy_expert(copy, text, 1 << 18)
         except psycopg2.Error as error:  # which SQLAlchemy does not see
             if raw.closed:
                 self._connection.invalidate(error)
@@ -152,4 +207,9 @@ class Copy(Loader):
         """Let the planner know what the table holds: nobody else analyzes a temporary one."""
         # It is as large as one that is never analyzed is taken to be; a small sample shows what it holds.
         self._connection.exec_driver_sql("SET LOCAL default_statistics_target = 10")
-        self._connection.exec_driver_sql(f"ANALYZE {self._table}")
+        named = self._connection.dialect.identifier_preparer.format_table(self.table)
+        self._connection.exec_driver_sql(f"ANALYZE {named}")
+
+    def count(self) -> int:
+        """Return how many rows are there."""
+        return _count(self._connection, self.table)

@@ -51,6 +51,7 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
                     following=task.following,
                     records=found.records,
                     matched=found.matched,
+                    rows=found.packed_rows + len(found.rows),
                     parts=[*found.packed, found.rows] if found.rows else found.packed,
                     rejects=found.rejects,
                     malformed=found.malformed,

@@ -80,6 +80,8 @@ class Writer:
         self._figures = figures
         self._waiting: list[Rows] = []
         self._waiting_rows = 0
+        self._rows = 0
+        """How many rows the records that matched have given."""
         self._rejects: list[Reject] = []
         self._rejects_file: RejectsFile | None = None
         self._full = False
@@ -109,14 +111,14 @@ class Writer:
                 self._rejects_file.complete()
             if self._waiting:
                 self._stage()
-            return session.commit(end, self._rejects)
+            return session.commit(end, self._rejects, self._rows)
 
     # The session -----------------------------------------------------------------------------------
 
     def _begin(self) -> Version | None:
         """Take the run's lock, and open the session now or later; return what is known of the feed."""
         if not (self._plan.may_skip or self._plan.dry_run):
-            self._lock = lock_early(self._plan.database)
+            self._lock = lock_early(self._plan.target.url)
         if self._lock is None:
             return self._open()
         self._stack.callback(self._lock.close)
@@ -193,20 +195,22 @@ class Writer:
                 f"{self._source(batch)}: not well-formed JSON at byte {batch.malformed.offset:,}:"
                 f" {batch.malformed.reason}"
             )
-        parts, matched = batch.parts, batch.matched
+        parts, matched, rows = batch.parts, batch.matched, batch.rows
         limit = self._plan.limit
         if limit is not None and self._report.matched + matched >= limit:
             matched = limit - self._report.matched
-            rows = [row for part in parts if isinstance(part, list) for row in part]  # none is packed then
-            parts = [rows[:matched]]
+            # None is packed then.
+            found = [row for part in parts if isinstance(part, list) for row in part][:matched]
+            parts, rows = [found], len(found)
             self._full = True
         self._report.records += batch.records
         self._report.matched += matched
         for reject in batch.rejects:
             self._reject(reject, batch)
-        if matched:
+        if rows:
             self._waiting += parts
-            self._waiting_rows += matched
+            self._waiting_rows += rows
+            self._rows += rows
         if self._waiting_rows >= self._batch_rows():
             self._stage()
         self._figures.records = self._report.records

@@ -17,6 +17,7 @@ from etl.origin import Source
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.report import RunReport
+from etl.target import Target
 from etl.writer import Writer
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
@@ -33,7 +34,7 @@ def write(
         pipeline=PIPELINE,
         selection=Tracked(wanted, head),
         sources=(Source("feed"),),
-        database=database,
+        target=Target(database),
         **{"workers": 1, "slabs": 1} | settings,
     )
     # As workers do it: a batch for each chunk, here of three records.
@@ -59,6 +60,6 @@ def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Bat
     ]
     return Batch(
         sequence=position // 3, source=0, slab=0, exact=True, following=0,
-        records=len(records), matched=len(rows),
+        records=len(records), matched=len(rows), rows=len(rows),
         parts=[csv_of(rows) if rows and plan.copies else rows], rejects=[], malformed=None,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from etl.pipeline import Pipeline, Selection
 from etl.plan import Plan
 from etl.progress import Figures, ProgressLog
 from etl.report import RunReport
+from etl.target import Target
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS
@@ -71,7 +72,7 @@ def _carry_out(
             pipeline=pipeline,
             selection=selection,
             sources=(Source(str(feed)),),
-            database=database,
+            target=Target(database),
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,
         )
         report = RunReport(None, pipeline.name, str(feed), "failed", None, datetime.now(UTC))

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from etl.pipeline import Selection, Statement
 from pipelines.deals.selection import Tracked
-from pipelines.deals.tables import FEED_COLUMNS, addresses, changes, deals, staging
+from pipelines.deals.tables import FEED_COLUMNS, addresses, changes, deals
 
 BY_TIME = ("expired", "proposal_expired")
 """The states that a deal comes to by the passing of time alone."""
@@ -33,14 +33,15 @@ _PROPOSAL = ("client_id", "provider", "piece_cid", "start_epoch", "end_epoch")
 """What tells which proposal a deal on the chain was."""
 
 
-def merge(run_id: int, selection: Selection) -> list[Statement]:
+def merge(run_id: int, selection: Selection, staging: sa.Table) -> list[Statement]:
     """Return the steps that bring `deals` up to the staged records, and every change into the history."""
     assert isinstance(selection, Tracked)
-    step = _Step(run_id, selection)
+    step = _Merge(run_id, selection, staging)
+    index = sa.Index(f"{staging.name}_deal_id", staging.c.deal_id)
     return [
         *step.remember_addresses(),
-        Statement(sa.text("CREATE INDEX staging_deal_ids ON staging_deals (deal_id)")),
-        Statement(_drop_duplicates(), counts="duplicates"),
+        Statement(sa.schema.CreateIndex(index)),
+        Statement(step.drop_duplicates(), counts="duplicates"),
         Statement(step.adopt_proposals()),
         Statement(step.note_changes()),
         Statement(step.update_known(), counts="updated"),
@@ -56,34 +57,56 @@ def sweep(run_id: int, selection: Selection) -> list[Statement]:
     return [Statement(step.note_swept()), Statement(step.sweep(), counts="expired")]
 
 
-def _drop_duplicates() -> sa.Delete:
-    """Of a deal that stands in the feed more than once, the last record holds."""
-    # By groups, of which few if any are left: to look for a later record of each would take for ever, if a
-    # million of them have one id.
-    repeated = (
-        sa.select(staging.c.deal_id, sa.func.max(staging.c.position).label("last"))
-        .group_by(staging.c.deal_id)
-        .having(sa.func.count() > 1)
-        .subquery("repeated")
-    )
-    each = staging.alias("each")
-    earlier = (
-        sa.select(each.c.position)
-        .join_from(repeated, each, each.c.deal_id == repeated.c.deal_id)
-        .where(each.c.position < repeated.c.last)
-    )
-    return sa.delete(staging).where(staging.c.position.in_(earlier))
-
-
 class _Step:
-    """The statements of one run."""
+    """What the statements of one run have in common, and those of its sweep."""
 
     def __init__(self, run_id: int, selection: Tracked) -> None:
         self._run_id = run_id
-        self._resolved = selection.resolved
         self._head = selection.head_epoch
-        self._head_time = _time(selection.head_time)
         self._now = datetime.now(UTC)
+
+    def note_swept(self) -> sa.Insert:
+        """Every deal that the sweep will end, into the history."""
+        return self._into_history(
+            sa.select(deals.c.id, deals.c.state, _ending(), *self._literals())
+            .where(self._ended())
+            .order_by(deals.c.id)
+        )
+
+    def sweep(self) -> sa.Update:
+        """End what has ended."""
+        return (
+            sa.update(deals)
+            .where(self._ended())
+            .values(state=_ending(), updated_at=self._now, run_id=self._run_id)
+        )
+
+    def _ended(self) -> sa.ColumnElement[bool]:
+        return sa.or_(
+            sa.and_(deals.c.state == "active", deals.c.end_epoch < self._head),
+            sa.and_(deals.c.state.in_(["proposed", "published"]), deals.c.start_epoch < self._head),
+        )
+
+    def _into_history(self, found: sa.Select[Any]) -> sa.Insert:
+        names = ["deals_id", "previous_state", "new_state", "epoch", "run_id", "changed_at"]
+        return sa.insert(changes).from_select(names, found)
+
+    def _literals(self) -> tuple[sa.ColumnElement[Any], ...]:
+        return (
+            sa.literal(self._head, sa.BigInteger),
+            sa.literal(self._run_id, sa.BigInteger),
+            _time(self._now),
+        )
+
+
+class _Merge(_Step):
+    """The statements that merge what is staged."""
+
+    def __init__(self, run_id: int, selection: Tracked, staging: sa.Table) -> None:
+        super().__init__(run_id, selection)
+        self._staging = staging
+        self._resolved = selection.resolved
+        self._head_time = _time(selection.head_time)
         # `adopt_proposals` marks the deals that it finds, to tell them from the known, by what no run has
         # for its id (ids come again where the ledger was lost). `update_known` updates them all.
         self._mark = -run_id
@@ -106,8 +129,28 @@ class _Step:
             statements += [sa.delete(addresses).where(known), sa.insert(addresses).values(rows)]
         return [Statement(statement) for statement in statements]
 
+    def drop_duplicates(self) -> sa.Delete:
+        """Of a deal that stands in the feed more than once, the last record holds."""
+        staging = self._staging
+        # By groups, of which few if any are left: to look for a later record of each would take for ever, if
+        # a million of them have one id.
+        repeated = (
+            sa.select(staging.c.deal_id, sa.func.max(staging.c.position).label("last"))
+            .group_by(staging.c.deal_id)
+            .having(sa.func.count() > 1)
+            .subquery("repeated")
+        )
+        each = staging.alias("each")
+        earlier = (
+            sa.select(each.c.position)
+            .join_from(repeated, each, each.c.deal_id == repeated.c.deal_id)
+            .where(each.c.position < repeated.c.last)
+        )
+        return sa.delete(staging).where(staging.c.position.in_(earlier))
+
     def adopt_proposals(self) -> sa.Update:
         """Give local proposals their ids: of equal ones, the k-th its k-th."""
+        staging = self._staging
         local, same = deals.alias("local"), deals.alias("same")
         waiting = [local.c.deal_id.is_(None), local.c.state.not_in(BY_TIME)]
         proposals = (
@@ -149,6 +192,7 @@ class _Step:
 
     def note_changes(self) -> sa.Insert:
         """Every known deal whose state changes, into the history."""
+        staging = self._staging
         return self._into_history(
             sa.select(deals.c.id, deals.c.state, self._state, *self._literals())
             .join_from(staging, deals, staging.c.deal_id == deals.c.deal_id)
@@ -158,6 +202,7 @@ class _Step:
 
     def update_known(self) -> sa.Update:
         """Every known deal that differs from its record in any column."""
+        staging = self._staging
         taken: dict[str, sa.ColumnElement[Any]] = {name: staging.c[name] for name in FEED_COLUMNS}
         taken["state"] = self._state
         became_active = sa.and_(self._state == "active", sa.or_(deals.c.state != "active", self._adopted))
@@ -181,6 +226,7 @@ class _Step:
 
     def insert_unknown(self) -> sa.Insert:
         """Every deal that is not known yet, in no certain order: to sort them would cost a fifth."""
+        staging = self._staging
         columns = ["deal_id", *FEED_COLUMNS]
         now = _time(self._now)
         verified_at = sa.case((staging.c.state == "active", self._head_time), else_=sa.null())
@@ -200,39 +246,6 @@ class _Step:
             sa.select(deals.c.id, sa.null(), deals.c.state, *self._literals()).where(
                 deals.c.run_id == self._run_id, deals.c.created_at == self._now
             )
-        )
-
-    def note_swept(self) -> sa.Insert:
-        """Every deal that the sweep will end, into the history."""
-        return self._into_history(
-            sa.select(deals.c.id, deals.c.state, _ending(), *self._literals())
-            .where(self._ended())
-            .order_by(deals.c.id)
-        )
-
-    def sweep(self) -> sa.Update:
-        """End what has ended."""
-        return (
-            sa.update(deals)
-            .where(self._ended())
-            .values(state=_ending(), updated_at=self._now, run_id=self._run_id)
-        )
-
-    def _ended(self) -> sa.ColumnElement[bool]:
-        return sa.or_(
-            sa.and_(deals.c.state == "active", deals.c.end_epoch < self._head),
-            sa.and_(deals.c.state.in_(["proposed", "published"]), deals.c.start_epoch < self._head),
-        )
-
-    def _into_history(self, found: sa.Select[Any]) -> sa.Insert:
-        names = ["deals_id", "previous_state", "new_state", "epoch", "run_id", "changed_at"]
-        return sa.insert(changes).from_select(names, found)
-
-    def _literals(self) -> tuple[sa.ColumnElement[Any], ...]:
-        return (
-            sa.literal(self._head, sa.BigInteger),
-            sa.literal(self._run_id, sa.BigInteger),
-            _time(self._now),
         )
 
 

@@ -16,6 +16,7 @@ import click
 from etl.errors import ConfigurationError
 from etl.origin import Source
 from etl.pipeline import Selection
+from etl.target import Target
 from pipelines.deals.address import Address, parse
 from pipelines.deals.chain import MAINNET_GENESIS, epoch_at, time_of
 
@@ -103,7 +104,7 @@ def parsed(texts: Iterable[str]) -> list[Address]:
 
 
 def ids_of(
-    addresses: Sequence[Address], database: str, node: Lotus | None
+    addresses: Sequence[Address], database: Target, node: Lotus | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return every address's ID address, and which of them were looked up for that at a `Lotus` node.
 
@@ -194,7 +195,7 @@ def _from_file(path: Path | None) -> list[str]:
     return [text for line in lines if (text := line.partition("#")[0].strip())]
 
 
-def _from_table(database: str) -> list[str]:
+def _from_table(database: Target) -> list[str]:
     from pipelines.deals.store import tracked_wallets
 
     return tracked_wallets(database)

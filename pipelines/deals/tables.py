@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from etl.database import IDENTITY
-from etl.schema import Schema, rebuild
+from etl.schema import Schema, copies, rebuild
 
 metadata = sa.MetaData()
 
@@ -100,7 +100,12 @@ def _let_others_insert(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE deals ALTER COLUMN {name} SET DEFAULT CURRENT_TIMESTAMP")
 
 
-SCHEMA = Schema("deals", metadata, steps=(_let_others_insert,))
+_first = copies(deals, changes, wallets)
+for _name in ("provider", "start_epoch", "end_epoch"):
+    _first.tables["deals"].c[_name].nullable = False
+_first.tables["deal_state_changes"].c.deals_id.type = IDENTITY
+
+SCHEMA = Schema("deals", metadata, _first, steps=(_let_others_insert,))
 
 staging = sa.Table(
     "staging_deals",
@@ -108,5 +113,5 @@ staging = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("deal_id", sa.BigInteger, nullable=False),
     *_from_feed(),
-    prefixes=["TEMPORARY"],
 )
+"""What records are staged in; each run makes one of its own like it, under another name."""

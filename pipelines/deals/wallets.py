@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from etl.options import database_options
+from etl.target import Target
 from pipelines.deals.selection import LOTUS_OPTIONS
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 _lotus_api, _lotus_token = LOTUS_OPTIONS
 
@@ -22,7 +27,7 @@ def wallets() -> None:
 @_lotus_api
 @_lotus_token
 @click.argument("addresses", nargs=-1, required=True)
-def add(database: str, addresses: tuple[str, ...], **options: Any) -> None:
+def add(database: Target, addresses: tuple[str, ...], **options: Any) -> None:
     """Track wallets, by their ID addresses (f0...) or, with a Lotus node to ask, robust ones."""
     import sqlalchemy as sa
 
@@ -48,21 +53,24 @@ def add(database: str, addresses: tuple[str, ...], **options: Any) -> None:
 
 @wallets.command("list")
 @database_options("deals")
-def list_(database: str) -> None:
+def list_(database: Target) -> None:
     """Print the tracked wallets, one a line."""
     import sqlalchemy as sa
 
-    from pipelines.deals import tables
+    from etl.database import reading
+    from pipelines.deals.tables import SCHEMA
+    from pipelines.deals.tables import wallets as table
 
-    with _opened(database, writes=False, must_exist=True) as connection:
-        for row in connection.execute(sa.select(tables.wallets).order_by(tables.wallets.c.id)):
+    with reading(database, SCHEMA) as connection:
+        rows = connection.execute(sa.select(table).order_by(table.c.id)) if connection is not None else ()
+        for row in rows:
             click.echo(row.id if row.address is None else f"{row.id} {row.address}")
 
 
 @wallets.command()
 @database_options("deals")
 @click.argument("addresses", nargs=-1, required=True)
-def remove(database: str, addresses: tuple[str, ...]) -> None:
+def remove(database: Target, addresses: tuple[str, ...]) -> None:
     """Stop tracking wallets; their deals stay in the database."""
     import sqlalchemy as sa
 
@@ -76,9 +84,9 @@ def remove(database: str, addresses: tuple[str, ...]) -> None:
     click.echo(f"{gone} removed", err=True)
 
 
-def _opened(database: str, writes: bool = True, must_exist: bool = False) -> Any:
+def _opened(database: Target, must_exist: bool = False) -> AbstractContextManager[sa.Connection]:
     """Return a context of one transaction on a database that has the pipeline's tables."""
     from etl.database import transaction
     from pipelines.deals.tables import SCHEMA
 
-    return transaction(database, SCHEMA, writes=writes, must_exist=must_exist)
+    return transaction(database, SCHEMA, must_exist=must_exist)

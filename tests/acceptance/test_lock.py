@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from etl.database import open_engine
-from etl.lock import one_run
+from etl.lock import take_lock
+from etl.target import Target
 from tests.databases import Tables, moment
 
 from .conftest import (
@@ -75,8 +76,9 @@ def test_a_run_that_is_told_to_waits_for_the_one_before(etl: Etl, tables: Tables
 
 def test_a_run_that_waits_keeps_nobody_from_writing(etl: Etl, tables: Tables) -> None:
     """Not even where there are no tables yet, and the run before is about to create them."""
-    engine = open_engine(tables.url)
-    with engine.connect() as connection, one_run(connection, "deals", wait=False):
+    engine = open_engine(Target(tables.url))
+    with engine.connect() as connection:
+        take_lock(connection, "deals", wait=False)
         at = ("--source", etl.file(ANOTHER), "--database", tables.url)
         waiting = start_waiting(etl, *at)
         tables.execute("CREATE TABLE etl_runs_of_another (run_id BIGINT)")

@@ -19,6 +19,7 @@ from etl.pipeline import Store, resolve
 from pipelines.deals.sample import SampleSettings, documents
 from pipelines.deals.selection import Tracked
 from pipelines.deals.store import STORE
+from pipelines.deals.tables import staging as STAGING
 
 
 def sample(wall: float, cpu: float = 1, switches: int = 0) -> Sample:
@@ -56,7 +57,7 @@ def test_a_run_up_to_the_end_of_staging_has_no_merge() -> None:
     selection = Tracked(frozenset(), 1)
     assert store.staging is STORE.staging
     assert store.schema is STORE.schema
-    assert [*store.merge(1, selection), *store.sweep(1, selection)] == []
+    assert [*store.merge(1, selection, STAGING), *store.sweep(1, selection)] == []
     assert store.overview(selection) is None
 
 

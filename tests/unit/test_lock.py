@@ -8,7 +8,8 @@ import pytest
 
 from etl.database import open_engine
 from etl.errors import LockHeld
-from etl.lock import FileLock, lock_early, one_run
+from etl.lock import FileLock, lock_early, take_lock
+from etl.target import Target
 
 
 def is_free(path: str) -> bool:
@@ -34,12 +35,11 @@ def test_whoever_has_it_already_goes_on_with_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/deals.db"
     early = lock_early(url)
     assert early is not None
-    engine = open_engine(url)
+    engine = open_engine(Target(url))
     with engine.connect() as connection:
-        with pytest.raises(LockHeld), one_run(connection, "deals", wait=False):
-            pass
-        with one_run(connection, "deals", wait=False, early=early):
-            pass
+        with pytest.raises(LockHeld):
+            take_lock(connection, "deals", wait=False)
+        assert take_lock(connection, "deals", wait=False, held=early) is early
     engine.dispose()
     assert not is_free(early.path)  # SQLite is done with the file, and the lock still held
     early.close()
