@@ -14,6 +14,7 @@ import click
 from etl import __version__, pipeline
 from etl.errors import EtlError, ProcessDied, stack_of, unexpected
 from etl.options import database_options, run_options
+from etl.redaction import without_urls
 from etl.target import Target
 
 
@@ -160,6 +161,7 @@ def main() -> None:
     try:
         status = cli.main(standalone_mode=False) or 0
     except click.ClickException as error:
+        error.message = without_urls(error.message)  # an argument that is repeated may hold a secret
         error.show()
         status = error.exit_code
     except EtlError as error:

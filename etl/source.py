@@ -232,6 +232,7 @@ def open_feed(
 
     Raises:
         SourceUnavailable: it cannot be opened.
+        MalformedFeed: it is in a format that is not read.
     """
     with _open_raw(source, known, patience) as raw:
         if raw is None:
@@ -241,6 +242,11 @@ def open_feed(
         with _unavailable():
             while len(head) < MAGIC_BYTES and (more := raw.stream.read(MAGIC_BYTES - len(head))):
                 head += more
+        name = urlsplit(source.uri).path if source.is_served else str(source.path)
+        if name.endswith(".br") and compression(head) is None:
+            from etl.formats import refuse_brotli
+
+            refuse_brotli(name, head)
         yield Feed(Counted(raw.stream, head), compression(head), raw.size, raw.version, threads)
 
 
