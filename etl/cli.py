@@ -161,7 +161,7 @@ def main() -> None:
     try:
         status = cli.main(standalone_mode=False) or 0
     except click.ClickException as error:
-        vars(error)["message"] = without_urls(error.message)  # an argument that is repeated may hold a secret
+        vars(error)["message"] = without_urls(error.message)  # it may repeat a secret
         error.show()
         status = error.exit_code
     except EtlError as error:

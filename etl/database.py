@@ -120,7 +120,7 @@ def _postgresql_engine(target: Target, read_only: bool) -> sa.Engine:
 
 
 def _hide_secrets(engine: sa.Engine, url: str) -> None:
-    """Have no error of the driver say what must not be shown of the URL: libpq repeats what it was given."""
+    """Have no error of the driver say what must not be shown of the URL, as libpq would."""
     secrets = secrets_of(url)
 
     @sa.event.listens_for(engine, "handle_error")

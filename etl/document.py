@@ -226,7 +226,8 @@ def _reason(error: Exception) -> str:
     said = error.args[0]
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     first = text.splitlines()[0].removeprefix("parse error: ").removeprefix("lexical error: ")
-    return f"{first}: the document ends before it, and no other one is read" if "trailing" in first else first
+    more = ": the document ends before it, and no other one is read" if "trailing" in first else ""
+    return f"{first}{more}"
 
 
 class Envelope:

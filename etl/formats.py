@@ -35,7 +35,7 @@ _FORMATS = (
     (rb"\x28\xb5\x2f\xfd|\x1f\x8b|BZh[1-9]|\x04\x22\x4d\x18", "a stream that is compressed once more",
      "unpack the outer one first, such as by “zstd -dc FILE | etl run ... --source -”"),
     (rb"%PDF-", "a PDF", "give the feed itself"),
-    (rb"version https://git-lfs", "a pointer of Git LFS in place of the file", "fetch it by “git lfs pull”"),
+    (rb"version https://git-lfs", "a pointer of Git LFS and not the file", "fetch it by “git lfs pull”"),
     (rb"-----BEGIN PGP|age-encryption\.org", "an encrypted file", "decrypt it first"),
     (rb"(?:\xef\xbb\xbf)?\s*<(?i:!doctype\s+html|html|head|body)", "an HTML page",
      "it may be a login, an error or a captive portal: look at it in a browser"),
@@ -95,7 +95,8 @@ def refuse_several(document: bytes, begin: int, container: Container, record: st
             "these are lines of “key” and “value”, not of records: join them to one object, such as by"
             " “jq -s from_entries FILE | etl run ... --source -”"
         )
-    if record is not None and isinstance(found, dict) and any(not isinstance(value, dict) for value in found.values()):
+    is_record = isinstance(found, dict) and any(not isinstance(value, dict) for value in found.values())
+    if record is not None and is_record:
         raise MalformedFeed(
             f"these are lines in which the records seem to be under the member “{one_line(record)}”:"
             " give these alone, a line each"
@@ -106,8 +107,8 @@ def refuse_several(document: bytes, begin: int, container: Container, record: st
 def another_document(offset: int) -> MalformedFeed:
     """Return what to say of a second document at an offset."""
     return MalformedFeed(
-        f"another document begins at byte {offset:,}: several in one feed are not read; join them, such as by"
-        " “jq -s add FILE | etl run ... --source -”"
+        f"another document begins at byte {offset:,}: several in one feed are not read; join them, such as"
+        " by “jq -s add FILE | etl run ... --source -”"
     )
 
 
@@ -116,8 +117,8 @@ def _refuse_broken_lines(text: bytes, begin: int) -> None:
     lines = [line for line in text.split(b"\n") if line.strip()]
     if len(lines) > 1 and not any(_is_whole(line) for line in lines):
         raise MalformedFeed(
-            f"the records, from byte {begin:,} on, stand by themselves and take several lines each: give each a"
-            " line, such as by “jq -c . FILE | etl run ... --source -”"
+            f"the records, from byte {begin:,} on, stand by themselves and take several lines each: give each"
+            " a line, such as by “jq -c . FILE | etl run ... --source -”"
         )
 
 
@@ -130,6 +131,6 @@ def elsewhere(path: list[str | None], offset: int) -> str:
     """Return where records seem to be, as an addition to a sentence; None in the path is an array."""
     place = one_line("$" + "".join("[]" if name is None else f".{name}" for name in path))
     return (
-        f"; some seem to be at {place}, from byte {offset:,} on, where they are not looked for: give that part"
-        f" alone, such as by “jq -c '{place.removeprefix('$') or '.'}' FILE | etl run ... --source -”"
+        f"; some seem to be at {place}, from byte {offset:,} on, where they are not looked for: give that"
+        f" part alone, such as by “jq -c '{place.removeprefix('$') or '.'}' FILE | etl run ... --source -”"
     )

@@ -1,7 +1,7 @@
-"""The files that a run writes: none of them is one that it reads, and none replaces what is of another kind.
+"""The files that a run writes: none is one that it reads, and none replaces what is of another kind.
 
-Files are the same by device and inode, whatever leads to them: links, other spellings, descriptors. One that
-is not there yet is known by its folder's inode and its name. All is judged before anything is touched.
+Files are the same by device and inode, whatever leads to them: links, other spellings, descriptors. One
+that is not there yet is known by its folder's inode and its name. All is judged before anything is touched.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class Kind:
 
 
 PARQUET = Kind("a Parquet file", re.compile(rb"PAR1"))
-REJECTS = Kind("a file of rejects", re.compile(rb'\s*\{\s*"offset"\s*:\s*\d+\s*,\s*"key"\s*:'), is_stream=True)
+_REJECT = re.compile(rb'\s*\{\s*"offset"\s*:\s*\d+\s*,\s*"key"\s*:')
+REJECTS = Kind("a file of rejects", _REJECT, is_stream=True)
 SQLITE = Kind("an SQLite database", re.compile(rb"SQLite format 3\0"), may_replace=False)
-FEED = Kind("a feed", re.compile(rb"\s*[\[{]|\x28\xb5\x2f\xfd|\x1f\x8b|BZh|\x04\x22\x4d\x18"), is_stream=True)
+_FEED = re.compile(rb"\s*[\[{]|\x28\xb5\x2f\xfd|\x1f\x8b|BZh|\x04\x22\x4d\x18")
+FEED = Kind("a feed", _FEED, is_stream=True)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which proxy a request goes through, as the environment says.
 
 The variables are curl's (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), read as Python's urllib and
-requests read them: in capitals too, where those in small letters are not set; HTTP_PROXY not in a CGI program,
-where a client could set it.
+requests read them: in capitals too, where those in small letters are not set; HTTP_PROXY not in a CGI
+program, where a client could set it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def proxy_for(url: str) -> Proxy | None:
     proxy = usable(text if "://" in text else f"http://{text}")
     good = proxy is not None and proxy["scheme"].lower() in _PORTS and proxy["host"]
     if proxy is None or not good or (proxy["path"] or "/") != "/" or proxy["query"] or proxy["fragment"]:
-        raise ConfigurationError(f"{named}_proxy is not set to an http(s) URL, such as http://proxy.example:3128")
+        example = "http://proxy.example:3128"
+        raise ConfigurationError(f"{named}_proxy is not set to an http(s) URL, such as {example}")
     port = f":{proxy['port']}" if proxy["port"] else ""
     user = proxy["user"]
     return Proxy(f"{proxy['scheme'].lower()}://{proxy['host']}{port}", unquote(user[:-1]) if user else None)

@@ -15,8 +15,8 @@ NOT_A_URL = "(not a URL)"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*"
 
 _LIKE_URL = re.compile(
-    # A scheme and a slash anywhere, for there may be something before it; user and password; a known scheme.
-    rf"{_SCHEME}:[/\\]|\A[^/]*:.*@|\A\s*(?:https?|ftps?|sftp|file|s3|gs|az|postgres|postgresql|sqlite|mysql)\b"
+    # A scheme and a slash anywhere, as something may stand before it; user and password; a known scheme.
+    rf"{_SCHEME}:[/\\]|\A[^/]*:.*@|\A\s*(?:https?|ftps?|sftp|file|s3|gs|az|postgres|postgresql|sqlite)\b"
     r"(?:\+\w+)?:",
     re.IGNORECASE | re.DOTALL,
 )
@@ -53,8 +53,8 @@ def usable(url: str) -> re.Match[str] | None:
 def redacted(text: str) -> str:
     """Return a path or a URL fit to be shown.
 
-    Of a URL neither what stands between the scheme and the last `@` is shown, nor its query and fragment; of
-    one that cannot be used, nothing.
+    Of a URL neither what stands between the scheme and the last `@` is shown, nor its query and fragment;
+    of one that cannot be used, nothing.
     """
     if not is_like_url(text):
         return text.encode(errors="backslashreplace").decode()  # a file's name may be no text
@@ -78,7 +78,7 @@ def without_urls(text: str) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """Return a message without certain words, in quotation marks or by themselves, however they are cased."""
+    """Return a message without certain words, in quotation marks or not, however they are cased."""
     for secret in sorted({word for word in secrets if word}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text, flags=re.IGNORECASE)
     return text
@@ -87,11 +87,11 @@ def without(text: str, secrets: Iterable[str]) -> str:
 def secrets_of(url: str) -> set[str]:
     """Return what must not be shown of a URL, in every spelling that a message may have of it.
 
-    That is what stands between the scheme and the last `@`, and the values of the query, whole and in parts.
+    That is what stands between the scheme and the last `@`, and the values of the query, whole and in part.
     """
     _, _, rest = url.partition("://")
     before, at, after = rest.rpartition("@")
     _, _, query = (after if at else rest).partition("?")
     found = {before} | {pair.partition("=")[2] for pair in re.split("[&;#]", query)}
     found |= set(re.split(r"[:@/?#&=]", before))
-    return {spelled for secret in found for spelled in (secret, unquote(secret), unquote_plus(secret))} - {""}
+    return {text for part in found for text in (part, unquote(part), unquote_plus(part))} - {""}

@@ -58,7 +58,8 @@ class RejectsFile:
         if self._file is None:
             stream = _stream_of(self._path)
             file = self._path if stream is None else os.dup(stream)
-            self._file = open(file, "w", encoding="utf-8", opener=_private if stream is None else None)  # noqa: SIM115
+            opener = _private if stream is None else None
+            self._file = open(file, "w", encoding="utf-8", opener=opener)  # noqa: SIM115
         return self._file
 
     @contextlib.contextmanager

@@ -256,7 +256,7 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
     try:
         scheme = source.scheme
     except ValueError:
-        raise SourceUnavailable("it looks like one and cannot be used (a file: ./NAME); it is not shown") from None
+        raise SourceUnavailable("it cannot be used (a file: ./NAME), and is not shown") from None
     if uri == "-":
         if sys.__stdin__ is None:  # closed from the start: its number may be anything by now
             raise SourceUnavailable("standard input is closed")

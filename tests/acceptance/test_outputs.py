@@ -1,4 +1,4 @@
-"""What a run writes is nothing that it reads, nothing else that it writes, and replaces only its own kind."""
+"""What a run writes is nothing that it reads, nor anything else that it writes; it replaces its own kind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SAME = [
     (DEALS, ("--source", "feed", *BASE, "--rejects", "base.db"), ("--rejects base.db", "base.db: nothing")),
     (DEALS, ("--source", "feed", *BASE, "--rejects", "link-to-base.db"), ("--database sqlite:///base.db",)),
     (DEALS, ("--source", "feed", *BASE, "--rejects", "other-base.db"), ("--database",)),
-    (DEALS, ("--source", "feed", *BASE, "--rejects", "base.db-wal"), ("base.db-wal", "belongs to --database")),
+    (DEALS, ("--source", "feed", *BASE, "--rejects", "base.db-wal"), ("-wal", "belongs to --database")),
     (DEALS, ("--source", "feed", *BASE, "--rejects", "around/base.db-journal"), ("belongs to --database",)),
     (DEALS, ("--source", "feed", *BASE, "--rejects", "base.db-shm"), ("belongs to --database",)),
     (DEALS, ("--source", "feed", *BASE, "--rejects", "base.db.lock"), ("belongs to --database",)),
@@ -86,7 +86,8 @@ def test_one_file_is_not_two_things(
 
 def test_nor_is_a_file_url_or_standard_input(etl: Etl, here: Path) -> None:
     before = contents(here)
-    refused(etl(*DEALS, "--source", (here / "feed").as_uri(), *BASE, "--rejects", "feed"), "the source file:")
+    uri = (here / "feed").as_uri()
+    refused(etl(*DEALS, "--source", uri, *BASE, "--rejects", "feed"), "the source file:")
     for source in ("-", "/dev/stdin"):
         with (here / "feed").open("rb") as stdin:
             running = etl.start(*DEALS, "--source", source, *BASE, "--rejects", "feed", stdin=stdin)

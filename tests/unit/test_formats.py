@@ -148,7 +148,8 @@ def test_records_of_several_lines_each_are_told_of() -> None:
     "document",
     [
         FEED, FEED + b"\n", b"\n\n" + FEED + b"\r\n \n", json.dumps({"1": RECORD}, indent=1).encode(),
-        json.dumps(RECORD).encode(), (json.dumps(RECORD) + "\n").encode() * 3, json.dumps([RECORD]).encode(),
+        json.dumps(RECORD).encode(), (json.dumps(RECORD) + "\n").encode() * 3,
+        json.dumps([RECORD]).encode(),
         b'{"id":1,\n"result":' + FEED + b"}\n",
     ],
 )  # fmt: skip
