@@ -117,7 +117,7 @@ def _refuse_broken_lines(text: bytes, begin: int) -> None:
     lines = [line for line in text.split(b"\n") if line.strip()]
     if len(lines) > 1 and not any(_is_whole(line) for line in lines):
         raise MalformedFeed(
-            f"the records, from byte {begin:,} on, stand by themselves and take several lines each: give each"
+            f"the records, from byte {begin:,} on, stand by themselves over several lines each: give each"
             " a line, such as by “jq -c . FILE | etl run ... --source -”"
         )
 

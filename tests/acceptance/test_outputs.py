@@ -1,4 +1,4 @@
-"""What a run writes is nothing that it reads, nor anything else that it writes; it replaces its own kind."""
+"""What a run writes is nothing that it reads, nor anything else that it writes; it replaces its kind."""
 
 from __future__ import annotations
 
