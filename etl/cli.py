@@ -14,6 +14,7 @@ import click
 from etl import __version__, pipeline, signals, streams
 from etl.errors import ConfigurationError, DatabaseError, EtlError, ProcessDied, stack_of, unexpected
 from etl.options import database_options, run_options, warnings_of
+from etl.redaction import without_urls
 from etl.show import line, table
 from etl.target import Target
 from etl.text import rfc3339, visible
@@ -183,6 +184,7 @@ def main() -> None:
         if (lost := streams.output_failure()) is not None:
             raise DatabaseError(f"standard output: {lost.strerror}")
     except click.ClickException as error:
+        vars(error)["message"] = without_urls(error.message)  # it may repeat a secret
         said = io.StringIO()
         error.show(said)
         click.echo(visible(said.getvalue(), keep="\n"), err=True, nl=False)

@@ -16,6 +16,7 @@ from sqlalchemy import exc
 
 from etl import refusals, sqlite, temporary, urls
 from etl.errors import ConfigurationError, ConnectionLost, DatabaseError
+from etl.redaction import secrets_of, without
 from etl.schema import NAMESPACE, Schema, prepare, version_of
 from etl.target import Target
 
@@ -130,8 +131,19 @@ def _postgresql_engine(target: Target, read_only: bool) -> sa.Engine:
         engine = sa.create_engine(parsed, connect_args=arguments)
     except (exc.ArgumentError, ValueError, ImportError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {type(error).__name__}") from None
+    _hide_secrets(engine, target.url)
     _set_in_transactions(engine, target.schema, read_only)
     return engine
+
+
+def _hide_secrets(engine: sa.Engine, url: str) -> None:
+    """Have no error of the driver say what must not be shown of the URL, as libpq would."""
+    secrets = secrets_of(url)
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _hide(context: sa.ExceptionContext) -> None:
+        error = context.original_exception
+        error.args = tuple(without(said, secrets) if isinstance(said, str) else said for said in error.args)
 
 
 def _application_name() -> str:

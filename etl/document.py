@@ -20,6 +20,7 @@ from typing import Any
 import ijson
 
 from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed, one_line
+from etl.formats import elsewhere, refuse_others, refuse_several
 from etl.framing import STRING, Container, Layout
 from etl.strict import NotJson, strictly
 
@@ -78,10 +79,12 @@ def learn(
         ReplyError: the document is a reply that carries an error.
     """
     begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
-    _refuse_other_encodings(head)
+    refuse_others(head)
     levels: list[_Level] = []
     announced = False  # the marker's name was read, its value comes next
     depth, before, empty = 0, "", False
+    place: list[str | None] = []  # the latest member of each open object; None in an array
+    seen: tuple[list[str | None], int] | None = None
     events = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events, multiple_values=True)
     for offset, event, value in _sound(_parse(parser, events, head[begin:], begin)):
@@ -89,28 +92,35 @@ def learn(
             if announced and event == "start_map" and depth <= _DEPTH:
                 layout = _layout(levels, envelope, members, begin)
                 if layout is not None:
+                    root = levels[-1].name if not layout.path else None
+                    refuse_several(head[begin:], begin, layout.container, root)
                     return layout
+            if announced and event == "start_map" and seen is None:
+                seen = place[:-2], offset
+            place.append(None)
             if depth < _DEPTH:
                 name = levels[-1].key if levels else None
                 levels.append(_Level(_OPENING[event], name, offset + 1))
             depth += 1
         elif event in ("end_map", "end_array"):
             depth -= 1
+            place.pop()
             if depth < _DEPTH:
                 level = levels.pop()
                 may_hold = depth == 0 or (depth == 1 and level.name in envelope)
                 empty = empty or (may_hold and before in _OPENING)
-        elif event == "map_key" and depth <= _DEPTH:
-            levels[-1].key = value
-            if levels[-1].first is None:
-                levels[-1].first = value
+        elif event == "map_key":
+            place[-1] = value
+            if depth <= _DEPTH:
+                levels[-1].key = value
+                if levels[-1].first is None:
+                    levels[-1].first = value
         announced = event == "map_key" and value == marker
         before = event
     if complete:
         _judge_without_records(head[begin:], begin, empty)
-    raise MalformedFeed(
-        f"no record found in the first {len(head):,} bytes (no object with a member “{marker}”)"
-    )
+    where = f" (no object with a member “{marker}”)" if seen is None else elsewhere(*seen)
+    raise MalformedFeed(f"no record found in the first {len(head):,} bytes{where}")
 
 
 def _judge_without_records(document: bytes, begin: int, empty: bool) -> None:
@@ -214,17 +224,13 @@ def _settled(found: re.Match[bytes], offset: int) -> bytes:
     return found[0] if found[0] in b"{}[]:," else b"\1"  # such as a form feed
 
 
-def _refuse_other_encodings(head: bytes) -> None:
-    """JSON between systems is UTF-8 (RFC 8259, section 8.1); say so where a file is UTF-16 or 32."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
-        raise MalformedFeed("not UTF-8 at byte 0: this looks like UTF-16 or UTF-32")
-
-
 def _reason(error: Exception) -> str:
     """Return the first line of the parser's message, without the excerpt of the feed below it."""
     said = error.args[0]
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return text.splitlines()[0].removeprefix("parse error: ").removeprefix("lexical error: ")
+    first = text.splitlines()[0].removeprefix("parse error: ").removeprefix("lexical error: ")
+    more = ": the document ends before it, and no other one is read" if "trailing" in first else ""
+    return f"{first}{more}"
 
 
 class Envelope:

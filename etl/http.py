@@ -9,6 +9,7 @@ into messages.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from base64 import b64encode
@@ -20,12 +21,20 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urljoin
 
-from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, ProxyManager, Retry, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    InvalidHeader,
+    LocationValueError,
+    NameResolutionError,
+    ProxyError,
+)
 from urllib3.util import Url, parse_url
 
-from etl.errors import EtlError, SourceUnavailable, TruncatedFeed
+from etl.errors import ConfigurationError, EtlError, SourceUnavailable, TruncatedFeed
 from etl.origin import PATIENT, Patience, Source, Version, read_date
+from etl.proxies import Proxy, proxy_for
 
 CONNECT_SECONDS = 30
 READ_SECONDS = PATIENT.read_seconds
@@ -38,8 +47,14 @@ BLOCK_BYTES = 1 << 19
 """How much is asked of a connection at once. Of 64 KiB, as the decompressors ask for, to 1 MiB the one that
 costs the least: a third less than 64 KiB, since a receiver that wakes more seldom finds more."""
 
-_LATER = frozenset({429, 502, 503, 504})
+_LATER = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that may be others the next time."""
+
+WHOLE = frozenset({200, 203})
+"""Statuses of a whole body; 203 (RFC 9110, 15.3.4): a proxy has changed something about it."""
+
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Further variables that name certificates to trust, where OpenSSL's own (SSL_CERT_FILE, _DIR) do not."""
 
 _FOR_ANYONE = re.compile("Accept(-Encoding)?|Content-Type|If-.*|Range|User-Agent", re.IGNORECASE)
 """Headers that may follow a redirect to another host; others may be secret."""
@@ -67,10 +82,9 @@ class _Retries(Retry):
         return None if seconds is None else min(seconds, RETRY_AFTER_SECONDS)
 
 
-# What was sent is not sent again, unless it was a GET and the server said that it has not dealt with it.
+# What was sent is not sent again, unless it was a GET and the server said that it cannot serve it now.
 _RETRIES = _Retries(
-    connect=3, status=3, read=0, redirect=0, other=0,
-    status_forcelist=_LATER, raise_on_status=False, backoff_factor=0.2,
+    connect=3, status=0, read=0, redirect=0, other=0, raise_on_status=False, backoff_factor=0.2,
 )  # fmt: skip
 _ONCE = _Retries(0, raise_on_status=False)
 
@@ -78,13 +92,24 @@ _ONCE = _Retries(0, raise_on_status=False)
 class _Connections(PoolManager):
     """Connections that give no secret away: neither to another host, nor in the clear."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._proxied: dict[Proxy, PoolManager] = {}
+
+    def clear(self) -> None:
+        """Close all connections."""
+        super().clear()
+        for manager in self._proxied.values():
+            manager.clear()
+
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **settings: Any
     ) -> BaseHTTPResponse:
-        """Send a request; follow up to 5 redirects.
+        """Send a request, each part through the proxy that the environment names; follow up to 5 redirects.
 
         Raises:
             SourceUnavailable: a redirect that must not be followed.
+            ConfigurationError: the environment names no proxy, or no certificates.
         """
         headers = _merged(settings.pop("headers", None) or self.headers)
         credentials = parse_url(url).auth
@@ -107,11 +132,47 @@ class _Connections(PoolManager):
 
     def _send(self, method: str, url: str, **settings: Any) -> BaseHTTPResponse:
         try:
-            return super().urlopen(method, url, redirect=False, **settings)
+            if parse_url(url).scheme == "https":
+                self._trust_who_is_named()
+            proxy = proxy_for(url)
+            if proxy is None:
+                return super().urlopen(method, url, redirect=False, **settings)
+            bare = parse_url(url)._replace(auth=None, fragment=None).url
+            return self._through(proxy).urlopen(method, bare, redirect=False, **settings)
         except HTTPError:
             raise
         except ValueError:  # whose text holds the header
             raise SourceUnavailable("a header has characters that cannot be sent") from None
+
+    def _through(self, proxy: Proxy) -> PoolManager:
+        """Return what sends requests through a proxy; its user and password go to it alone."""
+        manager = self._proxied.get(proxy)
+        if manager is None:
+            known = proxy.credentials
+            headers = {} if known is None else {"Proxy-Authorization": _basic_of(known)}
+            manager = ProxyManager(proxy.url, proxy_headers=headers, **self.connection_pool_kw)
+            self._proxied[proxy] = manager
+        return manager
+
+    def _trust_who_is_named(self) -> None:
+        """Heed the variables that name certificates; OpenSSL itself passes over a file that is not there.
+
+        Raises:
+            ConfigurationError: it is not there.
+        """
+        own = [(name, os.environ.get(name)) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
+        others = [(name, os.environ.get(name)) for name in _BUNDLES]
+        for name, value in own:
+            for path in (value or "").split(os.pathsep if name == "SSL_CERT_DIR" else "\0"):
+                if path and not os.access(path, os.R_OK):
+                    raise ConfigurationError(f"{name} names {path}, which cannot be read")
+        bundle = next(((name, value) for name, value in others if value), None)
+        if bundle is None or any(value for _, value in own):
+            return
+        name, path = bundle
+        if not os.access(str(path), os.R_OK):
+            raise ConfigurationError(f"{name} names {path}, which cannot be read")
+        self.connection_pool_kw["ca_cert_dir" if os.path.isdir(str(path)) else "ca_certs"] = path
 
 
 def _merged(*parts: Mapping[str, str]) -> HTTPHeaderDict:
@@ -125,7 +186,11 @@ def _merged(*parts: Mapping[str, str]) -> HTTPHeaderDict:
 
 def _basic(credentials: str) -> str:
     user, _, password = credentials.partition(":")
-    return "Basic " + b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    return _basic_of(f"{unquote(user)}:{unquote(password)}")
+
+
+def _basic_of(known: str) -> str:
+    return "Basic " + b64encode(known.encode()).decode()
 
 
 def _redirected(url: str, location: str) -> Url:
@@ -161,6 +226,14 @@ def connected(read_seconds: float = READ_SECONDS) -> Iterator[PoolManager]:
 def _reason(error: Exception) -> str:
     """Return why a request failed, without the URL that urllib3 puts into its messages."""
     cause = getattr(error, "reason", None) or error
+    if isinstance(cause, ProxyError):
+        proxy = getattr(getattr(error, "pool", None), "proxy", None)
+        named = "" if proxy is None else f" {proxy.scheme}://{proxy.host}:{proxy.port}"
+        return f"the proxy{named}: {_reason(cause.original_error)}"
+    if isinstance(cause, NameResolutionError):
+        return f"the host's name is not known ({str(cause).rpartition('[')[2].rstrip('])')})"
+    if isinstance(cause, ConnectTimeoutError) and type(cause) is ConnectTimeoutError:
+        return f"no connection within {CONNECT_SECONDS} s"
     text = str(cause).rpartition(": ")[2]
     return f"{type(cause).__name__}: {text[:200]}" if text else type(cause).__name__
 
@@ -198,17 +271,99 @@ def open_http(source: Source, known: Version | None, patience: Patience) -> Iter
     conditions = _conditions(known)
     with connected(patience.read_seconds) as pool:
         ask = partial(_ask, pool, source)
-        response = ask(conditions)
+        response = _first(ask, conditions, source, patience)
         body = Body(response, ask, source, patience)
         try:
             unchanged = response.status == 304 and bool(conditions)
-            if response.status != 200 and not unchanged:
+            if response.status not in WHOLE and not unchanged:
                 raise SourceUnavailable(_status(response))
             # Not every server heeds conditions.
             unchanged = unchanged or (known is not None and known.same_as(body.version))
             yield None if unchanged else body
         finally:
             body.close()
+
+
+class _Visits:
+    """When to come back to a server that cannot serve now: each time later, until a deadline."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._count = 0
+        self._end: float | None = None
+
+    def pause(self, response: BaseHTTPResponse) -> float | None:
+        """Return for how long to leave it alone; None if it was tried long enough."""
+        now, patience = time.monotonic(), self._patience
+        if self._end is None:
+            self._end = now + patience.busy_seconds
+        if now >= self._end:
+            return None
+        pause = min(patience.pause_seconds * 2**self._count, patience.longest_pause_seconds)
+        self._count += 1
+        asked = _RETRIES.get_retry_after(response) or 0
+        return float(min(max(pause, asked), self._end - now))
+
+
+def _first(
+    ask: Callable[..., BaseHTTPResponse], conditions: Mapping[str, str], source: Source, patience: Patience
+) -> BaseHTTPResponse:
+    """Send the first request, again as long as the server cannot serve it and it is a GET."""
+    visits = _Visits(patience)
+    while True:
+        response = ask(conditions)
+        if response.status not in _LATER or source.body is not None:
+            return response
+        pause = visits.pause(response)
+        if pause is None:
+            return response
+        response.close()
+        logger.warning("%s: %s; trying again in %.1f s", source.shown, _status(response), pause)
+        time.sleep(pause)
+
+
+class Pace:
+    """How fast bytes come, while they are waited for."""
+
+    def __init__(self, patience: Patience = PATIENT) -> None:
+        self._patience = patience
+        self._waited = 0.0
+        self._count = 0
+
+    def add(self, count: int, seconds: float) -> bool:
+        """Take note of what came, and how long that took; say whether it is fast enough for some time now.
+
+        Raises:
+            SourceUnavailable: they come too slowly.
+        """
+        patience = self._patience
+        self._waited += seconds
+        self._count += count
+        if self._waited >= patience.slow_seconds:
+            if count and self._count < patience.slow_rate * self._waited:
+                raise SourceUnavailable(
+                    f"less than {patience.slow_rate:,.0f} bytes a second for {self._waited:.0f} s"
+                )
+            self._waited, self._count = 0.0, 0
+            return True
+        return False
+
+
+def read_at_most(response: BaseHTTPResponse, limit: int) -> bytes:
+    """Return a body to its end, or to a little more than a limit.
+
+    Raises:
+        SourceUnavailable: it comes too slowly.
+    """
+    body, pace = bytearray(), Pace()
+    while len(body) <= limit:
+        started = time.monotonic()
+        more = response.read1(1 << 16)
+        if not more:
+            break
+        pace.add(len(more), time.monotonic() - started)
+        body += more
+    return bytes(body)
 
 
 def _conditions(known: Version | None) -> dict[str, str]:
@@ -245,7 +400,9 @@ class Body:
     ) -> None:
         """Read on from a response to the first request; `ask` sends others."""
         self.version = _version(response, response.length_remaining)
-        self._validator = _validator(self.version, response) if source.body is None else None
+        # What a proxy has changed on the way (203), the server cannot go on with.
+        resumable = source.body is None and response.status == 200
+        self._validator = _validator(self.version, response) if resumable else None
         self._response = response
         self._ask = ask
         self._shown = source.shown
@@ -259,6 +416,11 @@ class Body:
         """How much is still to come of what was read before."""
         self._resumptions = 0
         self._fruitless = 0
+        self._pace = Pace(patience)
+        self._slow = 0
+        """How often in a row bytes came too slowly."""
+        self._visits = _Visits(patience)
+        self._is_busy = False
 
     def close(self) -> None:
         """Close the connection."""
@@ -290,10 +452,12 @@ class Body:
                 raise SourceUnavailable(f"the server sent more than the {self._end:,} bytes announced")
             if fresh:
                 self._fruitless = 0
+                self._visits = _Visits(self._patience)
             if fresh or not data:
                 return fresh
 
     def _receive(self, size: int) -> bytes:
+        started = time.monotonic()
         try:
             # One recv(), straight into what is returned: as cheap as http.client's readinto(), and cheaper
             # than read(), which also loses what it holds when the transfer breaks.
@@ -302,6 +466,14 @@ class Body:
             cause = (error, *error.args)[-1]
             name = type(cause if isinstance(cause, Exception) else error).__name__
             raise SourceUnavailable(self._broke(name)) from None
+        try:
+            if self._pace.add(len(data), time.monotonic() - started):
+                self._slow = 0
+        except SourceUnavailable as slow:
+            self._slow += 1
+            if self._slow > self._patience.attempts:
+                self._validator = None  # another response would not do better
+            raise SourceUnavailable(self._broke(slow.message)) from None
         if not data and (self._repeated or self._position < (self.version.size or 0)):
             raise TruncatedFeed(f"the transfer ended after {self._so_far}")
         return data
@@ -334,19 +506,27 @@ class Body:
             self._resumptions += 1
             failure = self._ask_for_the_rest(self._validator)
             if failure is None:
+                self._pace = Pace(patience)
                 return
             reason = self._broke(failure)
+            if self._is_busy:  # which has a deadline, and does not count
+                self._fruitless -= 1
+                pause = self._visits.pause(self._response)
+                if pause is None:
+                    break
+                time.sleep(pause)
         raise SourceUnavailable(f"{reason}; given up after {self._resumptions} attempts to resume")
 
     def _ask_for_the_rest(self, validator: str) -> str | None:
         """Send one request and take its response up; return why it has to be sent again."""
         rest = {"Range": f"bytes={self._position}-", "If-Range": validator}
+        self._is_busy = False
         try:
             self._response = self._ask(rest, _ONCE)
         except HTTPError as error:
             return _reason(error)
         if self._response.status in _LATER:
-            _ONCE.sleep_for_retry(self._response)
+            self._is_busy = True
             return _status(self._response)
         if self._response.status == 206:
             self._take_part()

@@ -15,6 +15,7 @@ import click
 
 from etl import settings
 from etl.errors import ConfigurationError
+from etl.origin import BUSY
 from etl.pipeline import describe, names
 from etl.service import Duration
 from etl.show import line
@@ -22,6 +23,8 @@ from etl.target import Target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _WARNINGS = "etl.options.warnings"
+_SETTINGS_FILE = "etl.settings"
+"""Where it keeps which file settings were read from."""
 _SCHEMA = "etl.schema"
 """Where click's context keeps the schema that was named, for the option that names the database."""
 
@@ -122,6 +125,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
             "--temp-dir", type=click.Path(path_type=Path), metavar="DIR",
             help="For temporary files.  [default: TMPDIR, /var/tmp, /tmp, the database's folder]",
         ),
+        click.option(
+            "--overwrite", is_flag=True,
+            help="Let an output replace a file that is there and of another kind.",
+        ),
         click.option("--dry-run", is_flag=True, help="Do everything but the commit."),
         click.option("--limit", type=click.IntRange(min=1), help="Stop after so many matches."),
         click.option("--allow-empty", is_flag=True, help="A feed with no records is no error."),
@@ -136,6 +143,10 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         click.option(
             "--stale-after", type=Duration(), metavar="TIME", default=pipeline.stale_after,
             show_default=_spelled(pipeline.stale_after), help="Warn of a feed that is older.",
+        ),
+        click.option(
+            "--retry-for", type=Duration(), metavar="TIME", default=BUSY, show_default="1m",
+            help="How long to try again what a server cannot serve now (HTTP status 408, 429, 5xx).",
         ),
         click.option("--explain", is_flag=True, help="Print how the run would go, and stop."),
         click.option(
@@ -192,6 +203,7 @@ def _read_config(
         ConfigurationError: the file cannot be read, or has a setting that there is not.
     """
     found = settings.read(given)
+    context.meta[_SETTINGS_FILE] = found.file
     context.default_map = settings.defaults(found, pipeline, names(), context, strict)
     if strict:
         context.meta[_WARNINGS] = found.warnings  # for the log, which is not set up yet
@@ -204,3 +216,9 @@ def warnings_of(context: click.Context) -> list[str]:
     """Return what there is to warn of in the settings of `etl run`."""
     found: list[str] = context.meta.get(_WARNINGS, [])
     return found
+
+
+def settings_file() -> Path | None:
+    """Return the file that this command's settings were read from, if there was one."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(_SETTINGS_FILE)

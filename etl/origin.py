@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from urllib.parse import urlsplit, urlunsplit
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-
-def redacted(uri: str) -> str:
-    """Return a URI fit to be shown: without user, password, query and fragment."""
-    if "://" not in uri:
-        return uri.encode(errors="backslashreplace").decode()  # a file's name may be no text
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return "(not a URL)"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+from etl.redaction import is_like_url, redacted, usable, without
 
 
 @dataclass(frozen=True)
@@ -39,9 +30,25 @@ class Source:
         """The URI's scheme; a path has none.
 
         Raises:
-            ValueError: not a URL.
+            ValueError: it looks like a URL, but is none that can be used.
         """
-        return urlsplit(self.uri).scheme if "://" in self.uri else ""
+        if not is_like_url(self.uri):
+            return ""
+        parts = usable(self.uri)
+        if parts is None:
+            raise ValueError("not a URL")
+        return parts["scheme"].lower()
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it names; None for standard input and for what a server has."""
+        try:
+            scheme = self.scheme
+        except ValueError:
+            return None
+        if scheme == "file":
+            return Path(unquote(urlsplit(self.uri).path))
+        return Path(self.uri) if scheme == "" and self.uri != "-" else None
 
     @property
     def is_served(self) -> bool:
@@ -52,9 +59,14 @@ class Source:
             return False
 
     def without_secrets(self, text: str) -> str:
-        """Return a text without the token, which the server may have put there."""
+        """Return a text without the token, which the server may have put there, and what must not be shown.
+
+        Of a URL such as `http://user:1/secret@host/` the host is `user`, by the letter.
+        """
         token = self.headers.get("Authorization", "").rpartition(" ")[2]
-        return text.replace(token, "(token)") if token else text
+        text = text.replace(token, "(token)") if token else text
+        parts = usable(self.uri) if is_like_url(self.uri) else None
+        return text if parts is None or parts["host"] in self.shown else without(text, [parts["host"]])
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,10 @@ class Version:
         return other.last_modified is not None and other.last_modified != self.last_modified
 
 
+BUSY = timedelta(minutes=1)
+"""For how long what a server cannot serve now is tried again, unless `--retry-for` says otherwise."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to wait for a server, and how often to come back to it."""
@@ -103,6 +119,12 @@ class Patience:
     """To resume a transfer, in a row, without a byte."""
     resumptions: int = 100
     """Of one transfer in all."""
+    busy_seconds: float = BUSY.total_seconds()
+    """How long to come back to a server that says it cannot serve now, at the beginning or in between."""
+    slow_seconds: float = 60
+    """How long bytes may come too slowly; only what is spent on waiting for them counts."""
+    slow_rate: float = 1000
+    """What is too slow, in bytes a second; as curl's --speed-limit."""
 
 
 PATIENT = Patience()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from etl.fingerprint import digest
-from etl.origin import Source
+from etl.origin import BUSY, Source
 from etl.pipeline import Pipeline, Selection
 from etl.target import Target
 
@@ -65,6 +65,8 @@ class Plan:
     wait_lock: bool = False
     force: bool = False
     stale_after: timedelta | None = None
+    retry_for: timedelta = BUSY
+    """For how long what a server cannot serve now is tried again."""
     output: Path | None = None
     """The file that the rows go to, where they go to no table."""
 

@@ -8,14 +8,14 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from etl import sqlite, temporary, urls
+from etl import outputs, sqlite, temporary, urls
 from etl.declared import selected
 from etl.errors import ConfigurationError, DatabaseError, EtlError
+from etl.options import settings_file
 from etl.origin import Source
 from etl.pipeline import Pipeline
 from etl.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, cores, slabs_for
@@ -62,7 +62,7 @@ def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> No
     except EtlError as error:
         if _record_failure(options, report, figures, error):
             error.after_commit()
-        if options["as_json"]:
+        if options["as_json"] and not isinstance(error, outputs.StandardOutputTaken):
             _print_json(report)
         raise
 
@@ -76,6 +76,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         EtlError: whoever else is asked to settle them.
     """
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
+    outputs.check(outputs.places(sources, options, settings_file()), options["overwrite"])
+    output = options.get("output")
     keeps = not (options["dry_run"] or options["explain"])
     urls.check(options["database"].url, writes=keeps, lasting=keeps)
     if not options["explain"]:
@@ -104,7 +106,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         wait_lock=options["wait_lock"],
         force=options["force"],
         stale_after=options["stale_after"],
-        output=Path(options["output"]) if options.get("output") is not None else None,
+        retry_for=options["retry_for"],
+        output=None if output is None else outputs.target(output),
     )
 
 

@@ -17,18 +17,17 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from etl.errors import DataError, EtlError, SourceUnavailable, TruncatedFeed
-from etl.origin import PATIENT, Patience, Source, Version, redacted
+from etl.origin import PATIENT, Patience, Source, Version
 from etl.text import rfc3339
 
 if TYPE_CHECKING:
     from etl.frames import Frames
 
-__all__ = ["Counted", "Feed", "Source", "Version", "compression", "errors_named", "open_feed", "redacted"]
+__all__ = ["Counted", "Feed", "Source", "Version", "compression", "errors_named", "open_feed"]
 
 _MAGIC = (
     (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), "zstd"),  # RFC 8878, 3.1
@@ -117,9 +116,9 @@ def _unavailable() -> Iterator[None]:
 
 def is_plain_file(source: Source) -> bool:
     """Say whether a source is known not to be compressed: what could be looked at is a file."""
-    path = Path(source.uri)
+    path = source.path
     try:
-        if not path.is_file():  # what is read of a pipe is gone
+        if path is None or not path.is_file():  # what is read of a pipe is gone
             return False
         with path.open("rb") as file:
             return compression(file.read(MAGIC_BYTES)) is None
@@ -233,6 +232,7 @@ def open_feed(
 
     Raises:
         SourceUnavailable: it cannot be opened.
+        MalformedFeed: it is in a format that is not read.
     """
     with _open_raw(source, known, patience) as raw:
         if raw is None:
@@ -242,6 +242,11 @@ def open_feed(
         with _unavailable():
             while len(head) < MAGIC_BYTES and (more := raw.stream.read(MAGIC_BYTES - len(head))):
                 head += more
+        name = urlsplit(source.uri).path if source.is_served else str(source.path)
+        if name.endswith(".br") and compression(head) is None:
+            from etl.formats import refuse_brotli
+
+            refuse_brotli(name, head)
         yield Feed(Counted(raw.stream, head), compression(head), raw.size, raw.version, threads)
 
 
@@ -251,7 +256,7 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
     try:
         scheme = source.scheme
     except ValueError:
-        raise SourceUnavailable("not a URL") from None
+        raise SourceUnavailable("it cannot be used (a file: ./NAME), and is not shown") from None
     if uri == "-":
         if sys.__stdin__ is None:  # closed from the start: its number may be anything by now
             raise SourceUnavailable("standard input is closed")
@@ -262,10 +267,13 @@ def _open_raw(source: Source, known: Version | None, patience: Patience) -> Iter
 
         with open_http(source, known, patience) as body:
             yield None if body is None else _Raw(body, body.version.size, body.version)
-    elif scheme in ("", "file"):
-        path = Path(unquote(urlsplit(uri).path) if scheme else uri)
+    elif source.path is not None:
+        if scheme and urlsplit(uri).netloc not in ("", "localhost"):
+            raise SourceUnavailable("a file's URL begins with file:///")
+        if "\0" in str(source.path):
+            raise SourceUnavailable("no file's name holds a NUL")
         with _unavailable():
-            stream = path.open("rb", buffering=0)
+            stream = source.path.open("rb", buffering=0)
         with stream:
             status = os.fstat(stream.fileno())
             yield _Raw(stream, status.st_size or None)

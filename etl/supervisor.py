@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -25,6 +26,7 @@ from etl.errors import EtlError, ProcessDied, Stopped, refusal
 from etl.faults import reached
 from etl.memory import proportional_bytes
 from etl.messages import Word
+from etl.origin import PATIENT
 from etl.plan import Plan
 from etl.progress import Figures
 from etl.report import RunReport, Written
@@ -129,8 +131,9 @@ def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: 
     reader = Reader(slabs, Lines(lines, plan.workers), words, figures, plan.chunk_bytes, salvage)
     known = reader.wait_until_ready()
     version = None
+    patience = replace(PATIENT, busy_seconds=plan.retry_for.total_seconds())
     for number, source in enumerate(plan.sources):
-        with errors_named(source), open_feed(source, known, threads=plan.threads) as feed:
+        with errors_named(source), open_feed(source, known, patience, plan.threads) as feed:
             version = known if feed is None else feed.version
             if version is not None:
                 warn_if_stale(version, plan.stale_after)

@@ -10,13 +10,12 @@ import re
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
 from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable, one_line
-from etl.origin import redacted
-from etl.source import RawStream
+from etl.origin import Source
+from etl.redaction import is_like_url, usable
 from pipelines.deals.address import Address, parse
 from pipelines.deals.record import Int64
 
@@ -115,7 +114,7 @@ class Lotus:
         if status in (401, 403):
             why = "the token was refused" if self._token else "the node wants a token, and none was given"
             raise self._error(SourceUnavailable, method, f"{why} (HTTP status {status})")
-        if status == 200 and len(body) > REPLY_LIMIT:
+        if status in (200, 203) and len(body) > REPLY_LIMIT:
             raise self._error(MalformedFeed, method, f"the reply is longer than {REPLY_LIMIT:,} bytes")
         try:
             # Lotus reports errors of the protocol, such as an unknown method, with status 400 or 500.
@@ -123,16 +122,16 @@ class Lotus:
             if reply.error is not None:
                 said = f"error {reply.error.code}: {reply.error.message}"
                 raise self._error(ReplyError, method, said)
-            if status == 200:
+            if status in (200, 203):
                 return msgspec.json.decode(reply.result, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if status == 200:
+            if status in (200, 203):
                 raise self._error(MalformedFeed, method, f"not the reply expected: {error}") from None
         raise self._error(SourceUnavailable, method, f"HTTP status {status}")
 
     def _post(self, method: str, params: list[str | None]) -> tuple[int, bytes]:
         """Return the status and the body, of which no more is read than shows that it is too long."""
-        from etl.http import connected
+        from etl.http import connected, read_at_most
 
         try:
             with connected() as pool:
@@ -141,14 +140,14 @@ class Lotus:
                     preload_content=False, decode_content=False,
                 )  # fmt: skip
                 with closing(response):
-                    return response.status, _bounded(response)
+                    return response.status, read_at_most(response, REPLY_LIMIT)
         except SourceUnavailable as error:
             raise self._error(SourceUnavailable, method, error.message) from None
 
     def _error(self, kind: type[E], method: str, text: str) -> E:
         """Return an error that names node and method: one line, with escapes for what is not printed."""
-        line = f"{redacted(self._url)}: {method}: {text}"
-        return kind(one_line(line.replace(self._token, "(token)") if self._token else line))
+        node = Source(self._url, self._headers)
+        return kind(one_line(node.without_secrets(f"{node.shown}: {method}: {text}")))
 
 
 def deals_request(url: str, token: str | None) -> tuple[str, dict[str, str], bytes]:
@@ -164,11 +163,8 @@ def _checked(url: str) -> str:
     """Return a URL that can be asked; what is none is not shown, for Lotus writes TOKEN:MULTIADDR too."""
     if _MULTIADDR.match(url):
         raise ConfigurationError(f"the Lotus API is given as a multiaddr; give its URL, {_EXAMPLE}")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
+    parts = usable(url) if is_like_url(url) else None
+    good = parts is not None and parts["scheme"].lower() in ("http", "https") and parts["port"] != "0"
     if good and url.isascii() and url.isprintable() and " " not in url:
         return url
     raise ConfigurationError(f"the Lotus API is not given as an http(s) URL, {_EXAMPLE}")
@@ -189,11 +185,3 @@ def _headers(token: str | None) -> dict[str, str]:
 
 def _body(method: str, params: list[str | None]) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-
-
-def _bounded(response: RawStream) -> bytes:
-    """Return a body to its end, or to a little more than a reply may have."""
-    body = bytearray()
-    while len(body) <= REPLY_LIMIT and (more := response.read(1 << 16)):
-        body += more
-    return bytes(body)

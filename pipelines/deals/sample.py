@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Literal
 
 import click
 
+from etl import outputs
 from etl.errors import DatabaseError
 from etl.show import line
 from etl.streams import data_output
@@ -277,16 +278,19 @@ def _compressed(file: BinaryIO, suffix: str) -> Iterator[BinaryIO]:
 @click.option("--records", type=int, default=10_000, help="How many deals.")
 @click.option("--seed", type=int, default=1, help="Equal seeds give equal feeds.")
 @click.option("--output", metavar="FILE", default="deals-sample.json.zst", help="- is stdout.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there and no feed.")
 @click.option("--match-share", type=float, default=0.001, help="Share of the tracked wallets.")
 @click.option("--clients", type=int, default=2000, help="How many other clients.")
 @click.option("--shape", type=click.Choice(list(_LAYOUTS)), default="object", help="The framing.")
 @click.option("--awkward-share", type=float, default=0.01, help="Share of records hard to parse.")
-def sample_deals(output: str, **options: Any) -> None:
+def sample_deals(output: str, overwrite: bool, **options: Any) -> None:
     """Write a synthetic feed of the real shape, compressed as the name of FILE says."""
     try:
         settings = SampleSettings(**options)
     except ValueError as error:
         raise click.UsageError(f"{error}") from None
+    if output != "-" and not Path(output).is_dir():
+        outputs.check([outputs.Place(f"--output {output}", Path(output), outputs.FEED)], overwrite)
     try:
         done = write_sample(settings, output)
     except OSError as error:

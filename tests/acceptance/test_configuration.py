@@ -313,7 +313,7 @@ SECRET = "s3cret-canary"
         (f"postgresql://user:{SECRET}@127.0.0.1:port/x", 78),
         (f"postgresql://user:{SECRET}@127.0.0.1:1/x", 74),
         ("sqlite:///missing/directory/deals.db", 74),
-        ("sqlite:///feed", 74),
+        ("sqlite:///feed", 78),
     ],
 )
 def test_a_database_that_cannot_be_used_is_refused_without_its_password(
