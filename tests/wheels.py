@@ -25,6 +25,7 @@ SECONDS = 300
 def settings(*, pip: list[str] | None = None) -> dict[str, str]:
     """Return the environment by which uv asks where pip asks; what pip is not told, uv is not."""
     environment = dict(os.environ)
+    environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # of all indexes, as pip does
     pairs = [("index-url", "UV_DEFAULT_INDEX"), ("extra-index-url", "UV_INDEX"), ("cert", "SSL_CERT_FILE"),
              ("find-links", "UV_FIND_LINKS")]  # fmt: skip
     for name, variable in pairs:
