@@ -65,10 +65,8 @@ def environment(version: str, program: Path) -> Path:
     if ready.exists() and ready.stat().st_mtime >= sources:
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    install = [python, "-m", "pip", "install"]
-    if subprocess.run(
-        [program, "-c", "import ensurepip"], stderr=subprocess.DEVNULL, check=False
-    ).returncode:
+    install = [str(python), "-m", "pip", "install"]
+    if subprocess.run([program, "-c", "import ensurepip"], stderr=subprocess.DEVNULL, check=False).returncode:
         # Debian's python3 without python3-venv: then the pip of this one installs into it.
         subprocess.run([program, "-m", "venv", "--without-pip", folder], check=True)
         install = [sys.executable, "-m", "pip", "--python", str(python), "install"]
@@ -96,7 +94,7 @@ def main(arguments: list[str]) -> int:
             print(f"not installed: {error}", flush=True)
             failed.append(version)
             continue
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             failed.append(version)
     print(f"\nPythons tested: {', '.join(chosen) or 'none'}; failed: {', '.join(failed) or 'none'}")

@@ -6,6 +6,7 @@ something has no wheel, and 3 if that could not be found out: no network, no suc
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ SECONDS = 300
 def settings(*, pip: list[str] | None = None) -> dict[str, str]:
     """Return the environment by which uv asks where pip asks; what pip is not told, uv is not."""
     environment = dict(os.environ)
+    environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # of all indexes, as pip does
     pairs = [("index-url", "UV_DEFAULT_INDEX"), ("extra-index-url", "UV_INDEX"), ("cert", "SSL_CERT_FILE"),
              ("find-links", "UV_FIND_LINKS")]  # fmt: skip
     for name, variable in pairs:
@@ -46,11 +48,8 @@ def lacking(requirements: Path, python: str, platform: str, environment: dict[st
     uv = Path(sysconfig.get_path("scripts"), "uv")
     command = [
         str(uv), "pip", "compile", "--quiet", "--python-version", python, "--python-platform", platform,
-        "--only-binary", ":all:", "--no-header", "--extra", "test", str(requirements),
+        "--only-binary", ":all:", "--no-header", str(requirements),
     ]  # fmt: skip
-    if requirements.suffix == ".txt":
-        command.remove("--extra")
-        command.remove("test")
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS
@@ -62,16 +61,21 @@ def lacking(requirements: Path, python: str, platform: str, environment: dict[st
     return (NO_WHEEL if RESOLUTION in done.stderr else NO_ANSWER), done.stderr.strip()
 
 
+def ours() -> list[str]:
+    """Return what setup.cfg requires, for the tests too."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lists = setup["options"]["install_requires"], setup["options.extras_require"]["test"]
+    return [line for part in lists for line in part.splitlines() if line and not line.startswith("#")]
+
+
 def main(requirements: list[str]) -> int:
     """Check every Python on every system, and say what is not there."""
     environment = settings()
     worst = 0
     with tempfile.TemporaryDirectory() as folder:
-        if requirements:
-            asked = Path(folder, "requirements.txt")
-            asked.write_text("\n".join(requirements) + "\n")
-        else:
-            asked = ROOT / "setup.cfg"
+        asked = Path(folder, "requirements.txt")
+        asked.write_text("\n".join(requirements or ours()) + "\n")
         for python in PYTHONS:
             for platform in PLATFORMS:
                 status, said = lacking(asked, python, platform, environment)
