@@ -66,7 +66,9 @@ def environment(version: str, program: Path) -> Path:
         return python
     shutil.rmtree(folder, ignore_errors=True)
     install = [str(python), "-m", "pip", "install"]
-    if subprocess.run([program, "-c", "import ensurepip"], stderr=subprocess.DEVNULL, check=False).returncode:
+    if subprocess.run(
+        [program, "-c", "import ensurepip"], stderr=subprocess.DEVNULL, check=False
+    ).returncode:
         # Debian's python3 without python3-venv: then the pip of this one installs into it.
         subprocess.run([program, "-m", "venv", "--without-pip", folder], check=True)
         install = [sys.executable, "-m", "pip", "--python", str(python), "install"]
