@@ -52,8 +52,8 @@ def some(pattern: bytes) -> bytes:
 def repeated(pattern: bytes) -> bytes:
     """Return the same of any number of them, at least one.
 
-    A repetition remembers each of its turns until its atomic group ends, some 100 bytes: by `SOME` at a time,
-    a million of them take as little as a few thousand.
+    A repetition remembers each of its turns until its atomic group ends, some 100 bytes: by `SOME` at a
+    time, a million of them take as little as a few thousand.
     """
     return rb"(?>(?:" + some(pattern) + rb")+)"
 

@@ -2,8 +2,8 @@
 
 Where few records are wanted, the fast way cuts the chunk at those that hold a candidate. Each of them is
 decoded, typed; each gap between them is put between the container's brackets and must be a well-formed
-document by a fast validator, which also counts its records (`etl.counting`). Since every piece parses, every cut was right
-(`etl.framing`), so nothing is looked at twice.
+document by a fast validator, which also counts its records (`etl.counting`). Since every piece parses,
+every cut was right (`etl.framing`), so nothing is looked at twice.
 
 Where more are, all records are told apart by the typed decoder, which leaves them as they are; those that
 hold a candidate are decoded together. Where each begins follows from how long the others are, if nothing

@@ -91,7 +91,7 @@ class PlainMany:
         between = rb"[" + characters + rb"]" if characters else rb""
         if between:
             between += rb"{%d,%d}+" % (min(lengths), max(lengths))
-        # What is not the whole of a string may begin where another ends: so the last quote is looked at only.
+        # What is no whole string may begin where another ends: so the last quote is only looked at.
         self._pattern = re.compile(b'"' + re.escape(shared) + between + rb'(?=")')
 
     def scan(self, data: memoryview, note: Note) -> None:

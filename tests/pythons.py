@@ -1,8 +1,8 @@
 """Run the tests on every Python from 3.11 on that is here, each in an environment of its own.
 
-By `make test-pythons`, with any Python, before anything is installed. They are sought on PATH, in /usr/bin and
-among pyenv's; of two of the same version the first is taken. `--ends` takes the oldest and the newest alone.
-What else is said is for pytest.
+By `make test-pythons`, with any Python, before anything is installed. They are sought on PATH, in /usr/bin
+and among pyenv's; of two of the same version the first is taken. `--ends` takes the oldest and the newest
+alone. What else is said is for pytest.
 """
 
 from __future__ import annotations

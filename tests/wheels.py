@@ -1,7 +1,7 @@
 """Whether all that we require is there as wheels, for every Python and system that we name.
 
-By `make wheels`. Asks the package index that pip is set to, by uv, which installs nothing. Its status is 1 if
-something has no wheel, and 3 if that could not be found out: no network, no such index.
+By `make wheels`. Asks the package index that pip is set to, by uv, which installs nothing. Its status is 1
+if something has no wheel, and 3 if that could not be found out: no network, no such index.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     most_bytes = data.draw(st.sampled_from([0, 1 << 20]))
     piece_bytes = data.draw(st.sampled_from([1, 700, 3000, 1 << 20]))
     parser = ChunkParser(
-        PIPELINE, SELECTION, layout, dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes,
+        PIPELINE, SELECTION, layout,
+        dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes,
         validator=data.draw(st.sampled_from(VALIDATORS)), search=data.draw(st.sampled_from(SEARCHES)),
     )  # fmt: skip
     parsed = [
