@@ -43,6 +43,7 @@ _FORMATS = (
     (rb"\0{512}", "zeros, as in a file that was never written to its end", "fetch it again"),
 )  # fmt: skip
 
+
 def refuse_others(head: bytes) -> None:
     """Refuse what begins like another format than JSON.
 

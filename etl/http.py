@@ -144,7 +144,6 @@ class _Connections(PoolManager):
         except ValueError:  # whose text holds the header
             raise SourceUnavailable("a header has characters that cannot be sent") from None
 
-
     def _through(self, proxy: Proxy) -> PoolManager:
         """Return what sends requests through a proxy; its user and password go to it alone."""
         manager = self._proxied.get(proxy)

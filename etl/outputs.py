@@ -18,8 +18,8 @@ from typing import Any
 
 from etl.errors import ConfigurationError
 from etl.origin import Source
-from etl.sqlite import file_of
 from etl.redaction import redacted
+from etl.sqlite import file_of
 
 HEAD_BYTES = 4096
 """How much of a file tells its kind."""
