@@ -53,7 +53,7 @@ def refuse_others(head: bytes) -> None:
     is_likely = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
     for magic, name, help_ in () if is_likely else _FORMATS:
         if re.match(magic, head, re.DOTALL):
-            raise MalformedFeed(f"not JSON at byte 0, but {name}: {help_}")
+            raise MalformedFeed(f"not well-formed JSON at byte 0, but {name}: {help_}")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
         # JSON between systems is UTF-8 (RFC 8259, section 8.1).
         raise MalformedFeed(
