@@ -139,7 +139,12 @@ def identity(file: Path | int) -> object:
     try:
         status = os.stat(file)
     except (OSError, ValueError):
-        return None if isinstance(file, int) else _of_name(os.path.realpath(file))
+        if isinstance(file, int):
+            return None
+        try:
+            return _of_name(os.path.realpath(file))
+        except (OSError, ValueError):  # the working directory is gone: nothing can be opened there
+            return None
     return None if stat.S_ISCHR(status.st_mode) else (status.st_dev, status.st_ino)
 
 
