@@ -93,7 +93,7 @@ def places(sources: Sequence[Source], options: Mapping[str, Any], settings: Path
         elif option == "output" and path is not None:
             partial = target(path)
             partial = partial.with_name(f".{partial.name}.partial")
-            found.append(Place(f"--output {_shown(path)}", path, PARQUET, (partial,)))
+            found.append(Place(f"--output {_shown(path)}", Path(path), PARQUET, (partial,)))
         elif isinstance(path, Path):
             found.append(Place(f"--{option.replace('_', '-')} {_shown(path)}", path))
     database = file_of(options["database"].url)
@@ -126,9 +126,9 @@ def check(found: Sequence[Place], overwrite: bool = False) -> None:
             _check_kind(place, place.kind, overwrite)
 
 
-def target(path: Path) -> Path:
+def target(path: str | Path) -> Path:
     """Return the file to be replaced: a link stays, and what it leads to is replaced."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    return Path(os.path.realpath(path) if os.path.islink(path) else path)
 
 
 def identity(file: Path | int) -> object:

@@ -9,7 +9,7 @@ made them. Anything else is refused before anything is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -34,8 +34,8 @@ class Schema:
 
     name: str
     metadata: sa.MetaData
-    first: sa.MetaData
-    """The tables as version 1 made them, which left no mark."""
+    first: sa.MetaData = field(default_factory=sa.MetaData)
+    """The tables as a version 1 made them that left no mark, if there was such a one."""
     steps: tuple[Callable[[sa.Connection], None], ...] = ()
     """The n-th (from 1) brings the tables of version n to version n + 1; new tables need no step."""
 

@@ -9,7 +9,7 @@ from etl.schema import Schema
 from pipelines.market_deals.columns import COLUMNS
 
 STORE = Store(
-    schema=Schema("market_deals", sa.MetaData(), sa.MetaData()),
+    schema=Schema("market_deals", sa.MetaData()),
     staging=COLUMNS,
     merge=lambda _run_id, _selection, _staging: (),
     sweep=lambda _run_id, _selection: (),

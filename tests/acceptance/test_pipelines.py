@@ -61,9 +61,9 @@ PARTS = {
 
         events = sa.Table("events", metadata, *columns())
         staging = sa.Table("staging_events", sa.MetaData(), sa.Column("position", sa.BigInteger),
-                           *columns(), prefixes=["TEMPORARY"])
+                           *columns())
 
-        def merge(run_id, selection):
+        def merge(run_id, selection, staging):
             chosen = sa.select(staging.c.id, staging.c.type, staging.c.stars)
             return [Statement(events.insert().from_select(["id", "type", "stars"], chosen), "inserted")]
 

@@ -504,12 +504,12 @@ class Served:
 ROUNDS = 15
 ANSWERS = (
     answer_with(DOCUMENT),
-    answer_with(status=500),
+    answer_with(status=403),
     answer_with(DOCUMENT[:-9]),
     answer_with(DOCUMENT, length=len(DOCUMENT) + 1),
     answer_with(b"<html>"),
 )
-FAILURES = {1: "HTTP status 500", 2: "truncated", 3: "the transfer", 4: "not well-formed"}
+FAILURES = {1: "HTTP status 403", 2: "truncated", 3: "the transfer", 4: "an HTML page"}
 
 
 def serve_for_long(directory: Path, over: threading.Event) -> Served:
