@@ -69,11 +69,8 @@ has nothing for it, and then holds nothing back, so no timeout shall end it.
 """
 
 
-_CLOSED_AT_ONCE = (
-    "database: the connection was closed at its first transaction; if that is what a pooler in statement"
-    " mode does, connect to the server itself, or to a pooler in session or transaction mode"
-)
-"""PgBouncer gives a reason, but libpq does not tell it."""
+class _ClosedAtOnce(exc.SQLAlchemyError):
+    """The connection was closed at its first transaction: PgBouncer says why, but libpq does not."""
 
 
 def open_engine(target: Target, read_only: bool = False) -> sa.Engine:
@@ -164,7 +161,7 @@ def _set_in_transactions(engine: sa.Engine, schema: str | None, read_only: bool)
         except engine.dialect.loaded_dbapi.OperationalError:
             if not connection.closed:
                 raise
-            raise ConnectionLost(_CLOSED_AT_ONCE) from None
+            raise _ClosedAtOnce from None
         if encoding != "UTF8":
             raise ConfigurationError(f"the database's encoding is {encoding}, but text needs UTF8")
 
@@ -240,6 +237,12 @@ def errors_named(doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except _ClosedAtOnce:
+        raise ConnectionLost(
+            f"database: {doing}: the connection was closed at its first transaction; if that is what a"
+            " pooler in statement mode does, connect to the server itself, or to a pooler in session or"
+            " transaction mode"
+        ) from None
     except exc.SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         code = getattr(cause, "pgcode", None)
