@@ -198,7 +198,10 @@ def _watch(
             elif isinstance(word, Failed):
                 if word.details:
                     logger.debug("that came from:", extra={"stack": word.details})
-                raise word.error
+                try:
+                    raise word.error
+                finally:
+                    del word  # the error's traceback leads here: they would keep each other, and slabs
 
 
 class _Family:
