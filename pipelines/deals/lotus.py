@@ -131,7 +131,8 @@ class Lotus:
 
     def _post(self, method: str, params: list[str | None]) -> tuple[int, bytes]:
         """Return the status and the body, of which no more is read than shows that it is too long."""
-        from etl.http import connected, read_at_most
+        from etl.connections import connected
+        from etl.http import read_at_most
 
         try:
             with connected() as pool:
