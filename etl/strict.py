@@ -37,6 +37,12 @@ def _integer(digits: str) -> int:
     return int(digits) if len(digits) < 4000 else 10**4000
 
 
+_TRAILING_COMMA = {
+    "Illegal trailing comma before end of object": "Expecting property name enclosed in double quotes",
+    "Illegal trailing comma before end of array": "Expecting value",
+}
+"""What Python says from 3.13 on, of the comma, in place of what it said before of what follows it."""
+
 _DECODER = json.JSONDecoder(parse_constant=_constant, parse_int=_integer)
 
 
@@ -67,6 +73,8 @@ def strictly(value: bytes, offset: int) -> Any:
             next(found.start(1) for found in _CONSTANT.finditer(text) if found[1]), f"{error} is not JSON"
         )
     except json.JSONDecodeError as error:
+        if (reason := _TRAILING_COMMA.get(error.msg)) is not None:
+            refuse(len(text) - len(text[error.pos + 1 :].lstrip(BLANK.decode())), reason)
         refuse(error.pos, error.msg)
     rest = text[end:].lstrip(BLANK.decode())
     if rest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -137,6 +138,9 @@ def test_what_json_leaves_open_is_read_by_the_rule(name: str) -> None:
         document, start = place.put(case.value)
         if case.rule == "deep" and place.in_record:
             found = read(document)
+            if sys.version_info >= (3, 12) and not found.rejects:  # it goes some thousands of levels deep
+                assert (found.records, len(found.rows)) == (2, 1)
+                continue
             (reject,) = found.rejects
             assert reject.reason == "nested too deeply"
             assert reject.offset <= start
