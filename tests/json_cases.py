@@ -228,8 +228,8 @@ NO: dict[str, Wrong] = {
 RULES = {
     "any size": "a number of any size and precision is well-formed, and is no matter where it is not used",
     "lone": "a lone surrogate is well-formed; a matching record with one is rejected, for it is no text",
-    "deep": "a record deeper than the interpreter goes (about 1,000 levels; from Python 3.12 on, thousands) is"
-    " rejected; around the records any depth is read",
+    "deep": "a record deeper than the interpreter goes (about 1,000 levels; from Python 3.12 on, thousands)"
+    " is rejected; around the records any depth is read",
 }
 
 OPEN: dict[str, Case] = {
