@@ -98,7 +98,7 @@ def was_committed(connection: sa.Connection, run_id: int | None) -> bool:
     return status == "succeeded"
 
 
-def overtaken(connection: sa.Connection, pipeline: str, run_id: int | None) -> bool:
+def overtaken(connection: sa.Connection, pipeline: str, run_id: int) -> bool:
     """Say whether a later run of the pipeline was committed, while this one had lost its lock."""
     later = (runs.c.pipeline == pipeline, runs.c.run_id > run_id, runs.c.status == "succeeded")
     return connection.execute(sa.select(runs.c.run_id).where(*later).limit(1)).first() is not None

@@ -203,7 +203,8 @@ class Session:
         Raises:
             DatabaseError: it has.
         """
-        if ledger.overtaken(self._connection, self._plan.pipeline.name, self._report.run_id):
+        run_id = self._report.run_id  # a dry run has none, and merges nothing
+        if run_id is not None and ledger.overtaken(self._connection, self._plan.pipeline.name, run_id):
             raise DatabaseError("database: another run was committed while the connection was lost")
 
     # The end ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -179,6 +180,21 @@ def test_a_run_that_lost_its_lock_to_another_does_not_merge_after_it(
     assert "another run was committed while the connection was lost" in completed.stderr
     assert tables.dump() == before
     assert [row["status"] for row in tables.rows("etl_runs")] == ["failed", "succeeded"]
+
+
+def test_a_dry_run_that_is_cut_off_goes_on(etl: Etl, tables: ServerDatabase, name: str) -> None:
+    at = ("--database", tables.url, "--dry-run")
+    running = etl.start(*etl.loading("--source", "-", *at), stdin=subprocess.PIPE)
+    assert running.stdin is not None
+    running.stdin.write(DOCUMENT[: len(DOCUMENT) // 2])
+    running.stdin.flush()
+    others = f"FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+    until(lambda: tables.query(f"SELECT 1 AS x {others} AND state = 'idle in transaction'"))
+    tables.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    completed = let_end(running, DOCUMENT)
+    assert completed.status == 0
+    assert completed.report["inserted"] == len(WANTED.rows)
+    assert not tables.has("deals")
 
 
 # Names that others use -----------------------------------------------------------------------------------
