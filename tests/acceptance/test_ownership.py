@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -236,13 +235,9 @@ def test_a_role_that_may_only_read_can_look(etl: Etl, postgresql: Server) -> Non
             postgresql.do("DROP ROLE looker")
 
 
-def rows_of(tables: Tables) -> dict[int, Any]:
-    return tables.deals()
-
-
 def test_a_database_with_our_mark_is_ours_whatever_others_added(etl: Etl, tables: Tables) -> None:
     etl.loaded(DOCUMENT, "--database", tables.url)
     tables.execute("ALTER TABLE deals ADD COLUMN note TEXT", "UPDATE deals SET note = 'mine'")
     assert etl.loaded(DOCUMENT, "--database", tables.url)["unchanged"] == 5
-    assert {row.pop("note") for row in rows_of(tables).values()} == {"mine"}
-    assert expected(DOCUMENT).rows.keys() == rows_of(tables).keys()
+    assert {row.pop("note") for row in tables.deals().values()} == {"mine"}
+    assert expected(DOCUMENT).rows.keys() == tables.deals().keys()

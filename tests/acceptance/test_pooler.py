@@ -57,7 +57,7 @@ def left_behind(tables: ServerDatabase) -> list[dict[str, object]]:
     return tables.query(f"{locks} UNION ALL {temporary}")
 
 
-def stream(etl: Etl, tables: ServerDatabase, document: bytes, *args: str) -> dict[str, object]:
+def load(etl: Etl, tables: ServerDatabase, document: bytes, *args: str) -> dict[str, object]:
     report = etl.loaded(document, "--database", tables.url, *args)
     assert_accounts_balance(report)
     return report
@@ -69,16 +69,16 @@ def test_runs_one_after_the_other_give_the_right_rows(
     etl: Etl, tables: ServerDatabase, pooled: ServerDatabase, batch: str
 ) -> None:
     for _ in range(3):  # whatever a dry run leaves in its session would come to light in another's
-        assert stream(etl, pooled, CHANGED, "--dry-run", "--batch-size", batch)["inserted"]
+        assert load(etl, pooled, CHANGED, "--dry-run", "--batch-size", batch)["inserted"]
     assert not tables.has("deals")
-    first = stream(etl, pooled, DOCUMENT, "--batch-size", batch)
+    first = load(etl, pooled, DOCUMENT, "--batch-size", batch)
     assert first["inserted"] == len(WANTED.rows)
     assert tables.deals() == WANTED.rows
     assert len(history(tables)) == len(WANTED.rows)
     for _ in range(4):
-        again = stream(etl, pooled, DOCUMENT, "--batch-size", batch)
+        again = load(etl, pooled, DOCUMENT, "--batch-size", batch)
         assert (again["inserted"], again["updated"]) == (0, 0)
-    assert stream(etl, pooled, CHANGED, "--batch-size", batch)["inserted"] == 50
+    assert load(etl, pooled, CHANGED, "--batch-size", batch)["inserted"] == 50
     assert tables.deals() == expected(CHANGED, nul=False).rows
     assert left_behind(tables) == []
 
@@ -105,7 +105,7 @@ def test_other_commands_work_by_way_of_it(etl: Etl, tables: ServerDatabase, pool
     assert etl("wallets", "list", *at).stdout.split() == ["f01000", "f01001"]
     assert etl("wallets", "remove", "f01001", *at).status == 0
     assert [row["id"] for row in tables.rows("wallets")] == ["f01000"]
-    stream(etl, pooled, DOCUMENT)
+    load(etl, pooled, DOCUMENT)
     assert "succeeded" in etl("history", *at).stdout
 
 
@@ -116,8 +116,8 @@ def test_few_sessions_are_enough(
 ) -> None:
     with pooling(postgresql, mode, size) as pooler:
         pooled = ServerDatabase(pooler.url(name))
-        assert stream(etl, pooled, DOCUMENT)["inserted"] == len(WANTED.rows)
-        assert stream(etl, pooled, DOCUMENT)["unchanged"] == len(WANTED.rows)
+        assert load(etl, pooled, DOCUMENT)["inserted"] == len(WANTED.rows)
+        assert load(etl, pooled, DOCUMENT)["unchanged"] == len(WANTED.rows)
     assert tables.deals() == WANTED.rows
 
 
@@ -206,8 +206,8 @@ def test_tables_of_the_names_that_a_run_stages_in_are_left_alone(
 ) -> None:
     tables.execute("CREATE TABLE staging_deals (theirs TEXT)", "INSERT INTO staging_deals VALUES ('kept')")
     url = f"{tables.url}&options={quote('-c search_path=' + path.replace(' ', ''))}"
-    assert stream(etl, ServerDatabase(url), DOCUMENT)["inserted"] == len(WANTED.rows)
-    assert stream(etl, ServerDatabase(url), CHANGED)["inserted"] == 50
+    assert load(etl, ServerDatabase(url), DOCUMENT)["inserted"] == len(WANTED.rows)
+    assert load(etl, ServerDatabase(url), CHANGED)["inserted"] == 50
     assert tables.query("SELECT * FROM public.staging_deals") == [{"theirs": "kept"}]
     assert tables.deals() == expected(CHANGED, nul=False).rows
     assert HEAD in {row["epoch"] for row in tables.rows("deal_state_changes")}
