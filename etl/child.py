@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from etl.errors import EtlError, ProcessDied, stack_of, unexpected
+from etl.errors import EtlError, ProcessDied, stack_of, told
 from etl.signals import STOPPING
 
 
@@ -52,12 +52,10 @@ def run_child(parent: Connection, outcome: Connection, function: Callable[[], An
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         word = Finished(function())
-    except EtlError as error:
-        word = Failed(error)
     except MemoryError:
         word = Failed(ProcessDied(f"{_name()} ran out of memory"))
     except Exception as error:
-        word = Failed(unexpected(_name(), error), stack_of(error))
+        word = Failed(told(_name(), error), None if isinstance(error, EtlError) else stack_of(error))
     try:
         outcome.send(word)
     except MemoryError:  # not even for that

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from etl import __version__, pipeline, signals, streams
-from etl.errors import ConfigurationError, DatabaseError, EtlError, ProcessDied, stack_of, unexpected
+from etl.errors import ConfigurationError, DatabaseError, stack_of, told
 from etl.options import database_options, run_options, warnings_of
 from etl.redaction import without_urls
 from etl.show import line, table
@@ -189,15 +189,14 @@ def main() -> None:
         error.show(said)
         click.echo(visible(said.getvalue(), keep="\n"), err=True, nl=False)
         status = error.exit_code
-    except EtlError as error:
-        _say(error.message)
-        status = error.exit_status
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except Exception as error:
-        logging.getLogger("etl").debug("that came from:", extra={"stack": stack_of(error)})
-        _say(unexpected("the parent process", error).message)
-        status = ProcessDied.exit_status
+        failure = told("the parent process", error)
+        if failure is not error:
+            logging.getLogger("etl").debug("that came from:", extra={"stack": stack_of(error)})
+        _say(failure.message)
+        status = failure.exit_status
     signals.ignore_stopping()
     sys.exit(status)
 

@@ -146,16 +146,30 @@ class Stopped(EtlError):
         self.message = Stopped(self.number, "after the run was committed").message
 
 
-def unexpected(process: str, error: Exception) -> ProcessDied:
-    """Return what to say of an error that no setting explains: its kind and place, but no values.
+def told(process: str, error: Exception) -> EtlError:
+    """Return what to say of an error: what it says itself, or if no setting explains it, kind and place.
 
-    If the system has refused something, it is said what that was.
+    Where the system refused memory or files, that is said, whatever it was that could not be done then.
     """
-    if (refused := refusal(error)) is not None:
+    refused = _refused_before(error) if isinstance(error, EtlError) else refusal(error)
+    if isinstance(error, EtlError) and (refused is None or isinstance(error, ProcessDied)):
+        return error
+    if refused is not None:
         return ProcessDied(f"{process} cannot go on: {refused}")
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind, file = type(error).__name__, Path(place.filename).name
     return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")
+
+
+def _refused_before(error: BaseException) -> str | None:
+    """Return the refusal that led to an error, but that of a process: its number is a held lock's, too."""
+    held = f"{os.strerror(errno.EAGAIN)}{_LIMITS[errno.EAGAIN]}"
+    before = error.__cause__ or error.__context__
+    while before is not None:
+        if isinstance(before, Exception) and (refused := refusal(before)) not in (None, held):
+            return refused
+        before = before.__cause__ or before.__context__
+    return None
 
 
 def refusal(error: Exception) -> str | None:

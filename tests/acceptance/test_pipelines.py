@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
 from textwrap import dedent
@@ -230,6 +231,24 @@ def test_what_is_declared_wrong_is_named(author: Author, name: str) -> None:
     assert said in completed.message
     assert "the pipeline events" in completed.message
     assert completed.status == 78
+
+
+NO_MEMORY = {
+    "when it is imported": ("pipeline", "class Repo(", "raise MemoryError\nclass Repo("),
+    "in select": ("pipeline", "return Selection(", "raise MemoryError\n    return Selection("),
+    "in row": ("pipeline", "return (event.id", "raise MemoryError\n    return (event.id"),
+}
+
+
+@pytest.mark.parametrize("when", NO_MEMORY)
+def test_memory_that_the_system_refuses_is_no_mistake_of_a_pipeline(author: Author, when: str) -> None:
+    author.write(NO_MEMORY[when])
+    completed = author.run()
+    assert completed.status == 70
+    assert re.fullmatch(
+        r"the .+ process (cannot go on: Cannot allocate|ran out of) memory", completed.message
+    )
+    assert author("--help").status == 0
 
 
 # That fails over a record --------------------------------------------------------------------------------

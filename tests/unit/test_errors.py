@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.errors import stack_of, unexpected
+from etl.errors import stack_of, told
 
 
 def caught() -> Exception:
@@ -18,14 +18,14 @@ def caught() -> Exception:
 
 
 def test_a_stack_tells_places_and_kinds_but_no_messages() -> None:
-    told = stack_of(caught())
-    assert "ValueError" in told.split("followed by:")[0]
-    assert told.endswith("KeyError")
-    assert "test_errors.py" in told
-    said = [line for line in told.splitlines() if not line.startswith("    ")]  # but for the program's text
+    stack = stack_of(caught())
+    assert "ValueError" in stack.split("followed by:")[0]
+    assert stack.endswith("KeyError")
+    assert "test_errors.py" in stack
+    said = [line for line in stack.splitlines() if not line.startswith("    ")]  # not the program
     assert not any("canary" in line for line in said)
 
 
 def test_the_line_tells_the_innermost_place() -> None:
-    message = unexpected("the reader process", caught()).message
+    message = told("the reader process", caught()).message
     assert message.startswith("the reader process failed inside: KeyError at test_errors.py:")
