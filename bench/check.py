@@ -15,7 +15,7 @@ import click
 from bench.measure import CommandFailed, Sample, in_turn, spread
 from bench.report import machine, number
 from bench.workbench import RARE, Workbench, compressed, others
-from etl.plan import cores
+from etl.engine.plan import cores
 
 RECORDED = Path(__file__).with_name("recorded.json")
 

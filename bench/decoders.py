@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.measure import Sample, in_turn, measured, megabytes_a_second, ratio, walls
 from bench.report import Figure, Part
 from bench.workbench import REGION_RECORDS, ROOT, Workbench
-from etl.source import Source, open_feed
+from etl.source.feed import Source, open_feed
 
 CODECS = {"gz": "gzip", "lz4": "lz4"}
 """The ends of their files' names, and the commands."""

@@ -16,8 +16,8 @@ import zstandard
 from bench.measure import Sample, in_turn, measured, ratio, spread, walls
 from bench.report import Figure, Part
 from bench.workbench import Workbench, compressed
-from etl.origin import Source
-from etl.source import open_feed
+from etl.declare.location import Source
+from etl.source.feed import open_feed
 
 AGAINST_ONE = 1.05
 """Several frames take at most this many times as long as one, on any number of cores."""

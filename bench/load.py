@@ -18,13 +18,13 @@ from sqlalchemy.schema import CreateTable
 from bench.measure import CommandFailed, spread
 from bench.report import Figure, Part
 from bench.workbench import Workbench
-from etl import ledger
-from etl.columns import csv_of
-from etl.database import open_engine, writing
-from etl.messages import Rows
-from etl.schema import prepare
-from etl.staging import Loader, loader_for
-from etl.target import Target
+from etl.database.access import open_engine, writing
+from etl.database.schema import prepare
+from etl.database.target import Target
+from etl.engine.messages import Rows
+from etl.ledger import runs as ledger
+from etl.sink.packing import csv_of
+from etl.sink.tables import Loader, loader_for
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
 from pipelines.deals.selection import Tracked

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from etl.memory import proportional_bytes
+from etl.engine.memory import proportional_bytes
 
 _SAMPLING = 0.02
 """How often memory is looked at, in seconds."""

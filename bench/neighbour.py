@@ -12,7 +12,7 @@ from bench.measure import CommandFailed, Sample, cpu_ratio, disk_notes, in_turn,
 from bench.report import Figure, Part
 from bench.speed import AGAINST_ZSTD, fewer_noted
 from bench.workbench import ROOT, Workbench, compressed
-from etl.plan import cores
+from etl.engine.plan import cores
 
 AGAINST_FLOOR = 1.05
 """A run takes at most this many times as long as decompression does with a scan of memory beside it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Spread
-from etl.plan import cores
+from etl.engine.plan import cores
 
 
 @dataclass(frozen=True)

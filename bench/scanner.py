@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from bench.workbench import RARE
-from etl.predicate import RawFilter
+from etl.records.prefilter import RawFilter
 
 BUFFER_BYTES = 256 << 20
 """How much is scanned over and over: no cache holds it."""

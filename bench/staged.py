@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from etl.options import run_options
-from etl.run import run
+from etl.command.options import run_options
+from etl.command.run import run
 from pipelines.deals.pipeline import PIPELINE as DEALS
 
 PIPELINE = replace(DEALS, store="bench.staged_store:STORE")

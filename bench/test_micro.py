@@ -16,12 +16,12 @@ import pytest
 import sqlalchemy as sa
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from etl.database import open_engine
-from etl.framing import Container, Layout, Scanner, last_boundary
-from etl.parser import ChunkParser
-from etl.predicate import RawFilter
-from etl.staging import BulkInserts
-from etl.target import Target
+from etl.database.access import open_engine
+from etl.database.target import Target
+from etl.records.fast import ChunkParser
+from etl.records.prefilter import RawFilter
+from etl.shape.layout import Container, Layout, Scanner, last_boundary
+from etl.sink.tables import BulkInserts
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, TRACKED, SampleSettings, documents

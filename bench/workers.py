@@ -8,7 +8,7 @@ from bench.measure import in_turn, megabytes_a_second, ratio, walls
 from bench.report import Figure, Part
 from bench.speed import fewer_noted
 from bench.workbench import Workbench
-from etl.plan import cores
+from etl.engine.plan import cores
 
 COUNTS = (1, 2, 4)
 

@@ -1,9 +1,9 @@
 """Sluice: your own records out of a giant JSON feed, into your database.
 
-Bytes come in through `etl.source`, are cut into chunks by the reader process (`etl.reader`), looked at
-and decoded by the worker processes (`etl.worker`), and written by the single writer process
-(`etl.writer`). `etl.supervisor` starts, watches and stops them. The package is mechanism: what a
-record is, which ones are wanted and which tables they go to is said by a module of `pipelines`.
+Bytes come in through `etl.source`, are cut into chunks by what `etl.shape` knows, looked at and decoded by
+`etl.records`, and written by `etl.sink`; `etl.ledger` remembers each run. `etl.engine` moves them: one
+reader process, the worker processes, one writer process. What a record is, which ones are wanted and where
+they go is said by a pipeline (`etl.declare`).
 """
 
 __version__ = "0.1.0"

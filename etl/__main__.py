@@ -1,6 +1,6 @@
 """`python -m etl` is the console script `etl`."""
 
-from etl.cli import main
+from etl.command.cli import main
 
 if __name__ == "__main__":
     main()

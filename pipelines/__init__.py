@@ -1,6 +1,7 @@
 """The pipelines: policy, one package a data set, found by name; those that come with Sluice are here.
 
-`etl.pipeline` says what each of them provides. Others may be in any folder `pipelines` on Python's path.
+`etl.declare.pipeline` says what each of them provides. Others may be in any folder `pipelines` on Python's
+path.
 """
 
 from contextlib import suppress

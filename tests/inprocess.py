@@ -6,15 +6,15 @@ import io
 from collections import deque
 from typing import Any
 
-from etl.channels import Lines
+from etl.command.progress import Figures
+from etl.engine.channels import Lines
+from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
+from etl.engine.reader import Reader
 from etl.errors import MalformedFeed
-from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
-from etl.parser import ChunkParser
-from etl.progress import Figures
-from etl.reader import Reader
-from etl.records import Parsed
+from etl.records.exact import Parsed
+from etl.records.fast import ChunkParser
 from etl.slabs import Slabs
-from etl.source import Counted, Feed, compression
+from etl.source.feed import Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from tests.acceptance.feeds import HEAD, OURS

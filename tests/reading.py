@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from etl.channels import Lines
+from etl.command.progress import Figures
+from etl.engine.channels import Lines
+from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Reject, Task, Word
+from etl.engine.reader import Reader
 from etl.errors import MalformedFeed
-from etl.framing import Container, Layout
-from etl.messages import Chunk, Credit, Done, End, Opening, Oversize, Reject, Task, Word
-from etl.parser import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
-from etl.progress import Figures
-from etl.reader import Reader
+from etl.records.fast import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
+from etl.shape.layout import Container, Layout
 from etl.slabs import Slabs
-from etl.source import MAGIC_BYTES, Counted, Feed, compression
+from etl.source.feed import MAGIC_BYTES, Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
@@ -146,7 +146,7 @@ class _Crew:
         return bool(steps)
 
     def _write(self, worker: _Worker) -> None:
-        """Do as `etl.writer.Writer` does."""
+        """Do as `etl.engine.writer.Writer` does."""
         result = worker.results.popleft()
         if isinstance(result, End):
             self.ended = True

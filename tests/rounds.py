@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 
-from etl.channels import Channel, Line, Lines
-from etl.columns import csv_of
-from etl.messages import Batch, End, Word
-from etl.origin import Source
-from etl.plan import Plan
-from etl.progress import Figures
-from etl.report import RunReport
-from etl.target import Target
-from etl.writer import Writer
+from etl.command.progress import Figures
+from etl.database.target import Target
+from etl.declare.location import Source
+from etl.engine.channels import Channel, Line, Lines
+from etl.engine.messages import Batch, End, Word
+from etl.engine.plan import Plan
+from etl.engine.writer import Writer
+from etl.ledger.report import RunReport
+from etl.sink.packing import csv_of
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.selection import Tracked

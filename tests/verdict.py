@@ -21,7 +21,7 @@ from typing import Any
 import lz4.frame
 import zstandard
 
-from etl.framing import Container
+from etl.shape.layout import Container
 from tests.documents import WANTED
 from tests.reading import HEAD, NAMES, Found
 from tests.reference import Expected, NotWellFormed, expected, shape_of

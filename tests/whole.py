@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from etl import supervisor
-from etl.origin import Source
-from etl.pipeline import Pipeline, Selection
-from etl.plan import Plan
-from etl.progress import Figures, ProgressLog
-from etl.report import RunReport
-from etl.target import Target
+from etl.command.progress import Figures, ProgressLog
+from etl.database.target import Target
+from etl.declare.location import Source
+from etl.declare.pipeline import Pipeline, Selection
+from etl.engine import supervisor
+from etl.engine.plan import Plan
+from etl.ledger.report import RunReport
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS

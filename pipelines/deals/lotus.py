@@ -13,8 +13,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from etl.declare.location import Source
 from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable, one_line
-from etl.origin import Source
 from etl.redaction import is_like_url, usable
 from pipelines.deals.address import Address, parse
 from pipelines.deals.record import Int64
@@ -131,8 +131,8 @@ class Lotus:
 
     def _post(self, method: str, params: list[str | None]) -> tuple[int, bytes]:
         """Return the status and the body, of which no more is read than shows that it is too long."""
-        from etl.connections import connected
-        from etl.http import read_at_most
+        from etl.source.connections import connected
+        from etl.source.http import read_at_most
 
         try:
             with connected() as pool:

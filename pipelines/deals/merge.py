@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from etl.pipeline import Selection, Statement
+from etl.declare.pipeline import Selection, Statement
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS, addresses, changes, deals
 

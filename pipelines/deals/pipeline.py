@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from etl.pipeline import Pipeline
+from etl.declare.pipeline import Pipeline
 from pipelines.deals import DATABASE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.selection import OPTIONS, deals_of_node, of_other_network, select

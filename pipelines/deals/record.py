@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from etl.pipeline import Selection
+from etl.declare.pipeline import Selection
 
 _LARGEST = 2**63 - 1
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]

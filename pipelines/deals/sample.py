@@ -21,10 +21,10 @@ from typing import Any, BinaryIO, Literal
 
 import click
 
-from etl import outputs
+from etl.command import outputs
+from etl.command.show import line
+from etl.command.streams import data_output
 from etl.errors import DatabaseError
-from etl.show import line
-from etl.streams import data_output
 
 Shape = Literal["object", "rpc", "lines", "array", "pretty"]
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.database.target import Target
+from etl.declare.fingerprint import digest
+from etl.declare.location import Source
+from etl.declare.pipeline import Selection
 from etl.errors import ConfigurationError
-from etl.fingerprint import digest
-from etl.origin import Source
-from etl.pipeline import Selection
-from etl.target import Target
 from etl.text import rfc3339
 from pipelines.deals.address import Address, parse
 from pipelines.deals.chain import MAINNET_GENESIS, epoch_at, time_of

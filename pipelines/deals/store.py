@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from etl.database import reading
-from etl.pipeline import Store
-from etl.schema import is_there
-from etl.target import Target
+from etl.database.access import reading
+from etl.database.schema import is_there
+from etl.database.target import Target
+from etl.declare.pipeline import Store
 from pipelines.deals.merge import merge, overview, sweep
 from pipelines.deals.tables import SCHEMA, addresses, staging, wallets
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from etl.database import IDENTITY
-from etl.schema import Schema, copies, rebuild
+from etl.database.access import IDENTITY
+from etl.database.schema import Schema, copies, rebuild
 
 metadata = sa.MetaData()
 

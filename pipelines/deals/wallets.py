@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl.options import database_options
-from etl.show import line
-from etl.target import Target
+from etl.command.options import database_options
+from etl.command.show import line
+from etl.database.target import Target
 from pipelines.deals.selection import LOTUS_OPTIONS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def list_(database: Target) -> None:
     """Print the tracked wallets, one a line."""
     import sqlalchemy as sa
 
-    from etl.database import reading
+    from etl.database.access import reading
     from pipelines.deals.tables import SCHEMA
     from pipelines.deals.tables import wallets as table
 
@@ -87,7 +87,7 @@ def remove(database: Target, addresses: tuple[str, ...]) -> None:
 
 def _opened(database: Target, must_exist: bool = False) -> AbstractContextManager[sa.Connection]:
     """Return a context of one transaction on a database that has the pipeline's tables."""
-    from etl.database import transaction
+    from etl.database.access import transaction
     from pipelines.deals.tables import SCHEMA
 
     return transaction(database, SCHEMA, must_exist=must_exist)

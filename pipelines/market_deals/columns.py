@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from etl.pipeline import Columns
+from etl.declare.pipeline import Columns
 
 COLUMNS = Columns(
     schema=pa.schema(

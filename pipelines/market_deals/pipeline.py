@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from etl.pipeline import Selection
+from etl.declare.pipeline import Selection
 from pipelines.deals.pipeline import PIPELINE as DEALS
 from pipelines.deals.record import Deal, number_of
 from pipelines.deals.selection import LOTUS_OPTIONS

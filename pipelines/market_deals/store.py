@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from etl.pipeline import Store
-from etl.schema import Schema
+from etl.database.schema import Schema
+from etl.declare.pipeline import Store
 from pipelines.market_deals.columns import COLUMNS
 
 STORE = Store(

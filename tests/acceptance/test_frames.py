@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from etl.memory import proportional_bytes
+from etl.engine.memory import proportional_bytes
 from tests.databases import Database
 from tests.property.test_frames import as_pzstd, compressed, skippable
 from tests.web import Web, resumable

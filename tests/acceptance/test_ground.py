@@ -347,7 +347,7 @@ if os.geteuid() == 0:  # to whom no folder is closed
     os.setgroups([])
     os.setgid(64321)
     os.setuid(64321)
-from etl.cli import main
+from etl.command.cli import main
 main()
 """
 """Runs the command where its working directory may not be looked into, and as somebody without a name."""

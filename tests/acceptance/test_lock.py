@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from etl.database import open_engine
-from etl.lock import take_lock
-from etl.target import Target
+from etl.database.access import open_engine
+from etl.database.target import Target
+from etl.ledger.lock import take_lock
 from tests.databases import Tables, moment
 
 from .conftest import (

@@ -25,7 +25,7 @@ PARTS = {
     "pipeline": """
         from datetime import timedelta
         import click, msgspec
-        from etl.pipeline import Pipeline, Selection
+        from etl.declare.pipeline import Pipeline, Selection
 
         class Repo(msgspec.Struct):
             name: str
@@ -51,8 +51,8 @@ PARTS = {
     """,
     "store": """
         import sqlalchemy as sa
-        from etl.pipeline import Statement, Store
-        from etl.schema import Schema
+        from etl.declare.pipeline import Statement, Store
+        from etl.database.schema import Schema
 
         metadata = sa.MetaData()
 
@@ -292,8 +292,8 @@ def test_what_a_row_refuses_is_still_a_reject(author: Author) -> None:
 COLUMNS = """
     import pyarrow as pa
     import sqlalchemy as sa
-    from etl.pipeline import Columns, Store
-    from etl.schema import Schema
+    from etl.declare.pipeline import Columns, Store
+    from etl.database.schema import Schema
 
     fields = [("id", pa.string()), ("type", pa.string()), ("stars", pa.int64())]
     COLUMNS = Columns(pa.schema(fields), key="id")

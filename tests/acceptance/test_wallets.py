@@ -109,7 +109,9 @@ def test_wallets_of_another_network_than_the_feeds_are_warned_of_when_nothing_ma
 
 
 def test_a_clock_before_the_chain_is_refused_unless_the_head_is_named(etl: Etl, feed: Path) -> None:
-    early = "import datetime, sys; import pipelines.deals.selection as s; from etl.cli import main\n"
+    early = (
+        "import datetime, sys; import pipelines.deals.selection as s; from etl.command.cli import main\n"
+    )
     early += "class Clock(datetime.datetime):\n    now = classmethod(lambda c, z: c.fromtimestamp(12, z))\n"
     early += "s.datetime = Clock; sys.argv[0] = 'etl'; main()"
     command = [sys.executable, "-c", early, *RUN, "--source", str(feed), "--client", OURS[0]]

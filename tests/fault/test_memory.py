@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from etl.memory import proportional_bytes
+from etl.engine.memory import proportional_bytes
 from tests.acceptance.conftest import Completed, Etl, children
 from tests.acceptance.feeds import OTHER, OURS, as_lines, as_object, as_reply, deal
 from tests.databases import Database

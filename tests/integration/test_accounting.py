@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from etl.engine.messages import Batch
 from etl.errors import FiguresDisagree
-from etl.messages import Batch
-from etl.report import RunReport
+from etl.ledger.report import RunReport
 from tests.acceptance.feeds import HEAD, OURS, deal
 from tests.databases import Database, ServerDatabase, Tables
 from tests.postgres import Server

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from etl.engine.reader import Reader
 from etl.errors import TruncatedFeed
-from etl.framing import Container, Scanner
-from etl.parser import ChunkParser
-from etl.reader import Reader
-from etl.source import Feed
+from etl.records.fast import ChunkParser
+from etl.shape.layout import Container, Scanner
+from etl.source.feed import Feed
 from tests import fuzz as fuzzing
 from tests.fuzz import Case, Tally, finding, fuzz, load, save, shrunk
 from tests.mutations import tokens

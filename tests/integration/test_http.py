@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import etl.connections
-from etl.connections import connected
+import etl.source.connections
+from etl.declare.location import Patience
 from etl.errors import SourceUnavailable, TruncatedFeed
-from etl.origin import Patience
-from etl.source import Source, Version, errors_named, open_feed
+from etl.source.connections import connected
+from etl.source.feed import Source, Version, errors_named, open_feed
 from tests.web import (
     Answer,
     Web,
@@ -307,7 +307,7 @@ def test_a_server_that_is_busy_at_first_is_asked_again(web: Web) -> None:
 def test_a_server_that_is_busy_for_good_is_named_by_its_status(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(etl.connections, "RETRY_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(etl.source.connections, "RETRY_AFTER_SECONDS", 0.1)
     url = web.serve(answer_with(status=503, Retry_After="3600"))
     started = time.monotonic()
     assert refused(url, BRIEF) == f"{url}: HTTP status 503 Service Unavailable"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from etl.errors import DatabaseError
-from etl.parquet import ParquetFile
+from etl.sink.parquet import ParquetFile
 from pipelines.market_deals.columns import COLUMNS
 
 

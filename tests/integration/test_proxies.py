@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from etl.declare.location import Patience
 from etl.errors import ConfigurationError, SourceUnavailable
-from etl.origin import Patience
-from etl.proxies import Proxy, proxy_for
-from etl.source import Source, errors_named, open_feed
+from etl.source.feed import Source, errors_named, open_feed
+from etl.source.proxies import Proxy, proxy_for
 from pipelines.deals.lotus import Lotus
 from tests.lotus import Node
 from tests.web import Web, answer_with, certified, serving

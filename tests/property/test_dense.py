@@ -7,8 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.framing import Container, Layout
-from etl.parser import ChunkParser
+from etl.records.fast import ChunkParser
+from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.documents import WANTED, Speller, record
 from tests.reference import NotWellFormed, expected

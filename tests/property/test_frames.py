@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.errors import EtlError, SourceUnavailable
-from etl.frames import UnknownFrame, Walk
-from etl.source import Counted, Feed, RawStream
+from etl.source.feed import Counted, Feed, RawStream
+from etl.source.frames import UnknownFrame, Walk
 from tests.reading import Trickle
 
 SIZES = {
@@ -32,7 +32,7 @@ SIZES = {
 @contextmanager
 def some_sizes(chance: random.Random) -> Iterator[None]:
     sizes: dict[str, Any] = {name: chance.choice(choices) for name, choices in SIZES.items()}
-    with patch.multiple("etl.frames", **sizes):
+    with patch.multiple("etl.source.frames", **sizes):
         yield
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.framing import MOST_MEMBERS, Container, Layout, Scanner, last_boundary, learned
+from etl.shape.layout import MOST_MEMBERS, Container, Layout, Scanner, last_boundary, learned
 from tests.documents import Document, Speller, build, documents
 
 MEMBERS = ("Proposal", "State", "DealID")

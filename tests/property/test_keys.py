@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.columns import arrow_of
-from etl.parquet import ParquetFile
-from etl.pipeline import Columns
+from etl.declare.pipeline import Columns
+from etl.sink.packing import arrow_of
+from etl.sink.parquet import ParquetFile
 
 BIG = 1 << 63
 KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {

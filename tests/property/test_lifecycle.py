@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.report import RunReport
+from etl.ledger.report import RunReport
 from pipelines.deals.chain import time_of
 from tests.acceptance import feeds
 from tests.databases import Database, ServerDatabase, Tables, moment

@@ -9,12 +9,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.counting import VALIDATORS
-from etl.document import learn
-from etl.framing import Container, Layout, Scanner
-from etl.parser import ChunkParser
-from etl.records import Parsed
-from etl.search import SEARCHES
+from etl.records.counting import VALIDATORS
+from etl.records.exact import Parsed
+from etl.records.fast import ChunkParser
+from etl.records.search import SEARCHES
+from etl.shape.document import learn
+from etl.shape.layout import Container, Layout, Scanner
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import etl.search
-from etl.predicate import FEW, RawFilter, literals
-from etl.search import MANY, SEARCHES
+import etl.records.search
+from etl.records.prefilter import FEW, RawFilter, literals
+from etl.records.search import MANY, SEARCHES
 from tests.documents import Speller
 
 addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
@@ -123,7 +123,9 @@ def occurrences(text: bytes, sought: list[bytes], digits: set[bytes]) -> list[in
     return [end for end, x in ends if x != rb"\u00" or text[end : end + 2].lower() in digits]
 
 
-CAPABILITIES = () if etl.search.stringzilla is None else etl.search.stringzilla.__capabilities__
+CAPABILITIES = (
+    () if etl.records.search.stringzilla is None else etl.records.search.stringzilla.__capabilities__
+)
 
 
 @pytest.fixture(params=["plain", *CAPABILITIES], scope="module")
@@ -132,7 +134,7 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "plain":
         yield request.param
         return
-    stringzilla = etl.search.stringzilla
+    stringzilla = etl.records.search.stringzilla
     every = stringzilla.__capabilities__
     stringzilla.reset_capabilities(["serial", request.param])
     yield request.param

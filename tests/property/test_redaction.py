@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.origin import Source
+from etl.declare.location import Source
 from etl.redaction import NOT_A_URL, is_like_url, redacted, secrets_of, without, without_urls
 
 CANARY = "canary"

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from etl.framing import Container, Layout
-from etl.match import texts
-from etl.parser import ChunkParser
-from etl.respelling import marked, without_overridden
+from etl.declare.match import texts
+from etl.records.fast import ChunkParser
+from etl.records.respelling import marked, without_overridden
+from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.documents import WANTED
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.counting import VALIDATORS, Skipping
+from etl.records.counting import VALIDATORS, Skipping
 from tests.json_cases import NO, OPEN, YES
 
 NAMES = st.sampled_from(["a", "b", "", "a:b", "\u00e9", "\\", '"', ":"])
@@ -67,7 +67,7 @@ def test_the_command_works_without_what_has_no_wheel_everywhere(tmp_path: Any) -
 import sys
 for name in ("simdjson", "stringzilla", "hyperscan"):
     sys.modules[name] = None
-from etl.cli import main
+from etl.command.cli import main
 sys.exit(main())
 """
     feed = tmp_path / "feed.json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from etl.document import Envelope, learn
 from etl.errors import DataError, EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed
-from etl.framing import Container, Layout
+from etl.shape.document import Envelope, learn
+from etl.shape.layout import Container, Layout
 
 RECORD = b'{"Proposal":{"Client":"f01"},"State":{}}'
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etl.origin import Source
-from etl.pipeline import Pipeline, Selection
-from etl.plan import Plan
-from etl.target import Target
+from etl.database.target import Target
+from etl.declare.location import Source
+from etl.declare.pipeline import Pipeline, Selection
+from etl.engine.plan import Plan
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal
 from pipelines.deals.selection import Tracked

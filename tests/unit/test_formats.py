@@ -20,10 +20,10 @@ import pyarrow.orc
 import pyarrow.parquet
 import pytest
 
-from etl.document import learn
+from etl.declare.location import Source
 from etl.errors import DataError, MalformedFeed
-from etl.origin import Source
-from etl.source import open_feed
+from etl.shape.document import learn
+from etl.source.feed import open_feed
 
 RECORD = {"Proposal": {"Client": "f01"}, "State": {}}
 FEED = json.dumps({"1": RECORD, "2": RECORD}).encode()

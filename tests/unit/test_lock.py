@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from etl.database import open_engine
+from etl.database.access import open_engine
+from etl.database.target import Target
 from etl.errors import DatabaseError, LockHeld
-from etl.lock import FileLock, lock_early, take_lock
-from etl.target import Target
+from etl.ledger.lock import FileLock, lock_early, take_lock
 
 
 def is_free(path: str) -> bool:

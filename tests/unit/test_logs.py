@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from etl import logs
+from etl.command import logs
 
 FORGED = "bad key \x1b[31m\n2026-11-25T01:02:03+00:00 INFO all is well"
 

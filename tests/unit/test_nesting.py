@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from etl.document import check_deep
-from etl.strict import NotJson
+from etl.shape.diagnosis import NotJson
+from etl.shape.document import check_deep
 from tests.documents import SHAPES, build
 from tests.mutations import DAMAGES, NUMBERS, STRINGS, WORDS
 from tests.reference import NotWellFormed, loads

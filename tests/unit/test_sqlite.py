@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from etl.database import open_copy, open_engine
+from etl.database.access import open_copy, open_engine
+from etl.database.sqlite import check, connect_to_copy, connect_to_read
+from etl.database.target import Target
 from etl.errors import ConfigurationError
-from etl.sqlite import check, connect_to_copy, connect_to_read
-from etl.target import Target
 
 NAMES = ["plain.db", "a b?c#d%25&e=f.db", "\N{SNOWMAN}.db", "\udcff\udcfe.db", "it's.db", "file:x"]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.command.show import table
 from etl.errors import SAID_LIMIT, one_line
-from etl.show import table
 from etl.text import rfc3339, visible
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from etl.channels import Lines
-from etl.messages import Chunk, Task
-from etl.progress import Figures
-from etl.reader import CROWDED_CHUNKS, Reader
+from etl.command.progress import Figures
+from etl.engine.channels import Lines
+from etl.engine.messages import Chunk, Task
+from etl.engine.reader import CROWDED_CHUNKS, Reader
 from etl.slabs import Slabs
-from etl.source import Counted, Feed
+from etl.source.feed import Counted, Feed
 from pipelines.deals.pipeline import PIPELINE
 from tests.acceptance.feeds import as_object, deal
 from tests.inprocess import SLAB_BYTES, Line

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl import urls
-from etl.database import open_engine
+from etl.database import urls
+from etl.database.access import open_engine
+from etl.database.target import Target
 from etl.errors import ConfigurationError
-from etl.target import Target
 
 names = st.text("abz09.-_%@:/?#[], é", max_size=8)
 

@@ -1,0 +1,82 @@
+"""Rounds at an interval, until a signal ends them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from etl.engine.signals import Signals
+from etl.errors import ConfigurationError, EtlError, Stopped, stack_of, told
+
+logger = logging.getLogger(__name__)
+
+_LONGEST = timedelta(days=36_500)
+_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time: `90s`, `1h30m`; a number alone is seconds."""
+
+    name = "duration"
+    takes_numbers = True
+    """In a file of settings, beside texts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the time that a text spells."""
+        if isinstance(value, timedelta):
+            return value
+        text = f"{value}s" if str(value).isdecimal() else str(value)
+        parts = re.findall(r"(\d+)([dhms])", text)
+        units = [unit for _, unit in parts]
+        whole = "".join(number + unit for number, unit in parts) == text
+        if not whole or len(set(units)) < len(units):
+            self.fail(f"{value!r} is not a length of time such as 1h or 1h30m", param, ctx)
+        try:
+            length = timedelta(**{_UNITS[unit]: int(number) for number, unit in parts})
+        except (OverflowError, ValueError):
+            length = timedelta()
+        if not timedelta() < length <= _LONGEST:
+            self.fail(f"{value!r} is not a length of time to wait", param, ctx)
+        return length
+
+
+def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) -> None:
+    """Do rounds, each begun `interval` after the last one's beginning; those that fail are logged.
+
+    A round that takes longer than that leaves out those whose time has passed.
+
+    Raises:
+        Stopped: a signal came.
+        ConfigurationError: in the first round, since no other would go better.
+    """
+    seconds = interval.total_seconds()
+    due = time.monotonic()
+    first = True
+    while True:
+        try:
+            one_round()
+        except Stopped:
+            raise
+        except EtlError as error:
+            if first and isinstance(error, ConfigurationError):
+                raise
+            logger.error("%s", told("the parent process", error).message)
+        except Exception as error:
+            logger.error("%s", told("the parent process", error).message)
+            logger.debug("that came from:", extra={"stack": stack_of(error)})
+        first = False
+        passed = max(0, int((time.monotonic() - due) // seconds))
+        due += (1 + passed) * seconds
+        wait = max(0.0, due - time.monotonic())
+        logger.info("the next round begins in %s", timedelta(seconds=round(wait)))
+        try:
+            with signals.raising():
+                time.sleep(wait)
+        except Stopped as stopped:
+            raise Stopped(stopped.number, "between two rounds") from None
