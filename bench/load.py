@@ -21,8 +21,8 @@ from bench.workbench import Workbench
 from etl.database.access import open_engine, writing
 from etl.database.schema import prepare
 from etl.database.target import Target
-from etl.engine.messages import Rows
 from etl.ledger import runs as ledger
+from etl.records.found import Rows
 from etl.sink.packing import csv_of
 from etl.sink.tables import Loader, loader_for
 from pipelines.deals.record import Deal, to_row

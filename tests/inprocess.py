@@ -6,13 +6,13 @@ import io
 from collections import deque
 from typing import Any
 
-from etl.command.progress import Figures
 from etl.engine.channels import Lines
+from etl.engine.figures import Figures
 from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
 from etl.engine.reader import Reader
 from etl.errors import MalformedFeed
-from etl.records.exact import Parsed
 from etl.records.fast import ChunkParser
+from etl.records.found import Parsed
 from etl.slabs import Slabs
 from etl.source.feed import Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE

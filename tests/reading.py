@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from etl.command.progress import Figures
 from etl.engine.channels import Lines
-from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Reject, Task, Word
+from etl.engine.figures import Figures
+from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
 from etl.engine.reader import Reader
 from etl.errors import MalformedFeed
 from etl.records.fast import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
+from etl.records.found import Reject
 from etl.shape.layout import Container, Layout
 from etl.slabs import Slabs
 from etl.source.feed import MAGIC_BYTES, Counted, Feed, compression

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from etl.command.progress import Figures
 from etl.database.target import Target
 from etl.declare.location import Source
 from etl.engine.channels import Channel, Line, Lines
+from etl.engine.figures import Figures
 from etl.engine.messages import Batch, End, Word
 from etl.engine.plan import Plan
 from etl.engine.writer import Writer

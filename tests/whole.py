@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from etl.command.progress import Figures, ProgressLog
+from etl.command.progress import ProgressLog
 from etl.database.target import Target
 from etl.declare.location import Source
 from etl.declare.pipeline import Pipeline, Selection
 from etl.engine import supervisor
+from etl.engine.figures import Figures
 from etl.engine.plan import Plan
 from etl.ledger.report import RunReport
 from pipelines.deals.pipeline import PIPELINE

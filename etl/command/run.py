@@ -15,7 +15,7 @@ import click
 from etl import temporary
 from etl.command import outputs
 from etl.command.options import settings_file
-from etl.command.progress import Figures, ProgressBar, ProgressLog
+from etl.command.progress import ProgressBar, ProgressLog
 from etl.command.service import serve
 from etl.command.show import line, table
 from etl.command.streams import output_failure
@@ -23,6 +23,7 @@ from etl.database import sqlite, urls
 from etl.declare.checks import selected
 from etl.declare.location import Source
 from etl.declare.pipeline import Pipeline
+from etl.engine.figures import Figures
 from etl.engine.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, cores, slabs_for
 from etl.engine.signals import Signals
 from etl.errors import ConfigurationError, DatabaseError, EtlError

@@ -10,9 +10,10 @@ ever has two senders or two receivers (`etl.engine.channels`).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from etl.declare.location import Version
+from etl.records.found import Malformed, Reject, Rows
 from etl.shape.layout import Layout
 
 
@@ -70,32 +71,10 @@ class End(NamedTuple):
     """The feed is another than the one that was known; if not, nothing was read."""
 
 
-class Reject(NamedTuple):
-    """A record that was wanted, or may have been, and could not be used."""
-
-    offset: int
-    key: str | None
-    reason: str
-    raw: bytes
-    """The record's first bytes (at most `RAW_BYTES`)."""
-
-
-class Malformed(NamedTuple):
-    """The place and reason for which bytes are not well-formed JSON records."""
-
-    offset: int
-    reason: str
-
-
 class Attempt(NamedTuple):
     """A worker turns to a record of a chunk that has killed others."""
 
     number: int
-
-
-Rows = list[tuple[Any, ...]] | bytes
-"""Records as the staging table takes them: (position across feeds, *its other columns); or those packed
-(`etl.sink.packing`)."""
 
 
 class Batch(NamedTuple):
@@ -158,6 +137,3 @@ Task = Opening | Chunk | Oversize | End | None
 
 Result = Attempt | Batch | End
 """What the writer is sent."""
-
-RAW_BYTES = 1000
-"""How much of a rejected record is kept."""

@@ -15,24 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from etl.command.progress import Figures
 from etl.declare.location import Version
 from etl.declare.pipeline import Pipeline
 from etl.engine.channels import Channel, Lines
-from etl.engine.messages import (
-    RAW_BYTES,
-    Chunk,
-    Credit,
-    Done,
-    End,
-    Lost,
-    Opening,
-    Oversize,
-    Ready,
-    Word,
-)
+from etl.engine.figures import Figures
+from etl.engine.messages import Chunk, Credit, Done, End, Lost, Opening, Oversize, Ready, Word
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.faults import reached
+from etl.records.found import RAW_BYTES
 from etl.shape.document import HEAD_LIMIT, TAIL_LIMIT, Envelope, learn, refusing
 from etl.shape.layout import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
 from etl.slabs import Slabs

@@ -24,7 +24,6 @@ from typing import IO
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import temporary
-from etl.command.progress import Figures
 from etl.database.access import errors_named, open_copy, open_engine, writing
 from etl.database.schema import prepare
 from etl.database.sqlite import address_of
@@ -32,13 +31,15 @@ from etl.declare.location import Version
 from etl.declare.mistakes import maker_of_rows
 from etl.declare.pipeline import Statement, Store, resolve
 from etl.engine.child import termination_held
-from etl.engine.messages import End, Reject, Rows
+from etl.engine.figures import Figures
+from etl.engine.messages import End
 from etl.engine.plan import Plan
 from etl.errors import ConnectionLost, DatabaseError, LockHeld
 from etl.faults import reached
 from etl.ledger import runs as ledger
 from etl.ledger.lock import FileLock, take_lock
 from etl.ledger.report import RunReport, Written, disagreement
+from etl.records.found import Reject, Rows
 from etl.sink.packing import csv_of
 from etl.sink.tables import Copy, loader_for
 
@@ -131,7 +132,11 @@ class Session:
         if not self._plan.may_skip:
             return None
         with self._transaction():
-            return ledger.known_version(self._connection, self._plan)
+            return ledger.known_version(self._connection, *self._asked())
+
+    def _asked(self) -> tuple[str, str, str]:
+        """Return what the run asks of which feed: the pipeline, the source, a fingerprint of the rest."""
+        return self._plan.pipeline.name, self._plan.shown_sources[0], self._plan.fingerprint
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -278,7 +283,7 @@ class Session:
             ledger.record_rejects(connection, report.run_id, rejects)
             ledger.record(connection, report)
             if self._plan.sweeps and end.version is not None and len(self._plan.sources) == 1:
-                ledger.remember_version(connection, self._plan, end.version, report.run_id)
+                ledger.remember_version(connection, *self._asked(), end.version, report.run_id)
             written = self._written()
             if self._plan.dry_run:
                 transaction.rollback()

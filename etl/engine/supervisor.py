@@ -20,10 +20,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any, Protocol
 
-from etl.command.progress import Figures
 from etl.declare.location import PATIENT
 from etl.engine.channels import SPARES, Channel, Line, Lines
 from etl.engine.child import Failed, Finished, run_child
+from etl.engine.figures import Figures
 from etl.engine.memory import proportional_bytes
 from etl.engine.messages import Word
 from etl.engine.plan import Plan

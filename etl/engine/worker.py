@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 
 from etl.engine.channels import Line
-from etl.engine.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Reject, Task
+from etl.engine.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Task
 from etl.engine.plan import Plan
 from etl.faults import reached
-from etl.records.exact import Parsed
 from etl.records.fast import ChunkParser
+from etl.records.found import Parsed, Reject
 from etl.sink.packing import packer
 from etl.slabs import Slabs
 

@@ -16,14 +16,15 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from etl.command.progress import Figures
 from etl.declare.location import Version
 from etl.engine.channels import Channel, Gone, Lines
-from etl.engine.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Reject, Result, Rows, Word
+from etl.engine.figures import Figures
+from etl.engine.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Result, Word
 from etl.engine.plan import Plan
 from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
 from etl.ledger.lock import FileLock, lock_early
 from etl.ledger.report import RunReport, Written
+from etl.records.found import Reject, Rows
 from etl.sink.rejects_file import RejectsFile
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ import sqlalchemy as sa
 from etl.database.access import IDENTITY
 from etl.database.schema import Schema, copies, namespace_of
 from etl.declare.location import Version
-from etl.engine.messages import Reject
-from etl.engine.plan import Plan
 from etl.ledger.report import RunReport
+from etl.records.found import Reject
 
 INTERRUPTED = "interrupted: the run did not come to its end"
 
@@ -124,24 +123,27 @@ def record_rejects(connection: sa.Connection, run_id: int, found: list[Reject]) 
         connection.execute(rejects.insert(), rows)
 
 
-def known_version(connection: sa.Connection, plan: Plan) -> Version | None:
-    """Return the version of the feed that a run with the same wishes has seen the whole of, if any."""
-    seen = sa.and_(_feed_of(plan), versions.c.fingerprint == plan.fingerprint)
+def known_version(
+    connection: sa.Connection, pipeline: str, source: str, fingerprint: str
+) -> Version | None:
+    """Return the version of a feed that a run which asked the same of it has seen the whole of, if any."""
+    seen = sa.and_(_feed_of(pipeline, source), versions.c.fingerprint == fingerprint)
     query = sa.select(versions.c.etag, versions.c.last_modified, versions.c.size).where(seen)
     row = connection.execute(query).first()
     return Version(*row) if row else None
 
 
-def remember_version(connection: sa.Connection, plan: Plan, version: Version, run_id: int) -> None:
-    """Note what a run has seen the whole of."""
-    connection.execute(sa.delete(versions).where(_feed_of(plan)))
-    row = {"pipeline": plan.pipeline.name, "source": plan.shown_sources[0], "run_id": run_id}
-    row |= {"fingerprint": plan.fingerprint} | dataclasses.asdict(version)
-    connection.execute(sa.insert(versions).values(row))
+def remember_version(
+    connection: sa.Connection, pipeline: str, source: str, fingerprint: str, version: Version, run_id: int
+) -> None:
+    """Note what a run has seen the whole of; `fingerprint` is of what it asked."""
+    connection.execute(sa.delete(versions).where(_feed_of(pipeline, source)))
+    row = {"pipeline": pipeline, "source": source, "fingerprint": fingerprint, "run_id": run_id}
+    connection.execute(sa.insert(versions).values(row | dataclasses.asdict(version)))
 
 
-def _feed_of(plan: Plan) -> sa.ColumnElement[bool]:
-    return sa.and_(versions.c.pipeline == plan.pipeline.name, versions.c.source == plan.shown_sources[0])
+def _feed_of(pipeline: str, source: str) -> sa.ColumnElement[bool]:
+    return sa.and_(versions.c.pipeline == pipeline, versions.c.source == source)
 
 
 def run_at_work(connection: sa.Connection, pipeline: str, but: int | None = None) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -21,8 +20,8 @@ import msgspec
 from etl.declare.match import Match, texts
 from etl.declare.mistakes import failed, misfit
 from etl.declare.pipeline import Pipeline, Selection
-from etl.engine.messages import RAW_BYTES, Malformed, Reject, Rows
 from etl.errors import one_line
+from etl.records.found import RAW_BYTES, Malformed, Parsed, Reject
 from etl.records.respelling import marked, without_overridden
 from etl.shape.diagnosis import NotJson, refuse_member, strictly
 from etl.shape.layout import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
@@ -35,31 +34,6 @@ _VALUE = re.compile(r"\A(Invalid (?:enum )?value) .*?(?= - at `|\Z)", re.DOTALL)
 """What the typed decoder says of a value that is none of those that may be; it names it."""
 
 NO_TEXT = "a lone surrogate, which is no text"
-
-
-@dataclass
-class Parsed:
-    """What a chunk holds."""
-
-    records: int = 0
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    """The rows of those that are wanted, but for what is packed already."""
-    packed: list[Rows] = field(default_factory=list)
-    packed_rows: int = 0
-    rejects: list[Reject] = field(default_factory=list)
-    malformed: Malformed | None = None
-
-    @property
-    def matched(self) -> int:
-        """How many records are wanted."""
-        return self.packed_rows + len(self.rows)
-
-    def pack(self, how: Callable[[list[tuple[Any, ...]]], Rows]) -> None:
-        """Pack what rows there are."""
-        if self.rows:
-            self.packed.append(how(self.rows))
-            self.packed_rows += len(self.rows)
-            self.rows = []
 
 
 class RecordParser:

@@ -30,9 +30,9 @@ import msgspec
 
 from etl.declare.match import Match
 from etl.declare.pipeline import Pipeline, Selection
-from etl.engine.messages import Rows
 from etl.records.counting import VALIDATORS
-from etl.records.exact import Parsed, RecordParser, check_encoding
+from etl.records.exact import RecordParser, check_encoding
+from etl.records.found import Parsed, Rows
 from etl.records.prefilter import RawFilter
 from etl.records.search import SEARCHES
 from etl.shape.diagnosis import NotJson

@@ -21,8 +21,9 @@ import ijson
 
 from etl.errors import EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed, one_line
 from etl.shape.diagnosis import NotJson, strictly
-from etl.shape.formats import elsewhere, refuse_others, refuse_several
 from etl.shape.layout import STRING, Container, Layout
+from etl.shape.misplaced import elsewhere, refuse_several
+from etl.source.formats import refuse_others
 
 HEAD_LIMIT = 1 << 20
 """How far into the document the first record must begin, in bytes."""

@@ -14,9 +14,9 @@ import msgspec
 
 from etl.declare.mistakes import misfit
 from etl.declare.pipeline import resolve
-from etl.engine.messages import Rows
 from etl.engine.plan import Plan
 from etl.errors import PipelineFailed
+from etl.records.found import Rows
 
 if TYPE_CHECKING:
     import pyarrow

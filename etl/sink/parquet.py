@@ -21,8 +21,8 @@ from pyarrow import parquet
 from pyroaring import BitMap64
 
 from etl.declare.pipeline import Columns
-from etl.engine.messages import Rows
 from etl.errors import DatabaseError
+from etl.records.found import Rows
 from etl.sink.keys import keys_of
 from etl.sink.packing import batch_of
 from etl.sink.tables import Loader

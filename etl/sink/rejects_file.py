@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from etl.engine.messages import Reject
 from etl.errors import DatabaseError
+from etl.records.found import Reject
 
 
 class RejectsFile:

@@ -18,8 +18,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from etl.declare.pipeline import Columns
-from etl.engine.messages import Rows
 from etl.errors import PipelineFailed
+from etl.records.found import Rows
 from etl.sink.packing import csv_of, unpacker
 
 MOST_VALUES = 999

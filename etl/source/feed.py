@@ -244,7 +244,7 @@ def open_feed(
                 head += more
         name = urlsplit(source.uri).path if source.is_served else str(source.path)
         if name.endswith(".br") and compression(head) is None:
-            from etl.shape.formats import refuse_brotli
+            from etl.source.formats import refuse_brotli
 
             refuse_brotli(name, head)
         yield Feed(Counted(raw.stream, head), compression(head), raw.size, raw.version, threads)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.records.counting import VALIDATORS
-from etl.records.exact import Parsed
 from etl.records.fast import ChunkParser
+from etl.records.found import Parsed
 from etl.records.search import SEARCHES
 from etl.shape.document import learn
 from etl.shape.layout import Container, Layout, Scanner

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from etl.command.progress import Figures
 from etl.engine.channels import Lines
+from etl.engine.figures import Figures
 from etl.engine.messages import Chunk, Task
 from etl.engine.reader import CROWDED_CHUNKS, Reader
 from etl.slabs import Slabs
