@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.web import Web, serving
+from tests.support.web_server import Web, serving
 
 if TYPE_CHECKING:
-    from tests.postgres import Server
+    from tests.support.postgresql import Server
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -36,7 +36,7 @@ def web() -> Iterator[Web]:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """A server, started when the first test wants it."""
-    from tests.postgres import installation, started  # which few tests need
+    from tests.support.postgresql import installation, started  # which few tests need
 
     with started(installation()) as server:
         yield server

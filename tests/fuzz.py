@@ -1,7 +1,7 @@
 """Damaged and strangely spelled feeds, without end, through the real reader and parsers: `make fuzz`.
 
-Every case is held to the reference (`tests.verdict`). One that crashes, hangs or differs is shrunk and kept
-in data/fuzz, and `python -m tests.fuzz FILE` runs it again. FUZZ_SECONDS and FUZZ_SEED are its settings.
+Every case is held to the reference (`tests.support.judgement`). One that crashes, hangs or differs is shrunk
+and kept in data/fuzz, and `python -m tests.fuzz FILE` runs it again. FUZZ_SECONDS and FUZZ_SEED are its settings.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pathlib import Path
 from types import FrameType
 
 from etl.errors import DataError
-from tests.documents import SHAPES, WANTED, build
-from tests.mutations import COMPRESSORS, DAMAGES, RESPELLINGS, STREAM_DAMAGES, compress, splice, tokens
-from tests.reading import HEAD, Settings, read
-from tests.reference import NotWellFormed
-from tests.verdict import SHALLOW, Finding, NotDecodable, decoded, judge, judge_refusal, plain
-from tests.whole import run
+from tests.support.damage import COMPRESSORS, DAMAGES, RESPELLINGS, STREAM_DAMAGES, compress, splice, tokens
+from tests.support.documents import SHAPES, WANTED, build
+from tests.support.interleaved import HEAD, Settings, read
+from tests.support.judgement import SHALLOW, Finding, NotDecodable, decoded, judge, judge_refusal, plain
+from tests.support.twin_of_reading import NotWellFormed
+from tests.support.whole_run import run
 
 FOLDER = Path("data", "fuzz")
 CASE_SECONDS = 5

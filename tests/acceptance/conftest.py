@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.databases import Database as Database
-from tests.databases import ServerDatabase, Tables, moment
-from tests.lotus import Node
-from tests.postgres import Server
+from tests.support.databases import Database as Database
+from tests.support.databases import ServerDatabase, Tables, moment
+from tests.support.lotus_node import Node
+from tests.support.postgresql import Server
 
 from .feeds import HEAD, OURS, Expected, as_object, awkward
 

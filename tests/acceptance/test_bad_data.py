@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases import Tables
+from tests.support.databases import Tables
 
 from .conftest import Completed, Database, Etl, assert_accounts_balance, assert_refused, load_each
 from .feeds import (

@@ -13,9 +13,9 @@ import pytest
 import zstandard
 
 from etl.engine.memory import proportional_bytes
-from tests.databases import Database
 from tests.property.test_frames import as_pzstd, compressed, skippable
-from tests.web import Web, resumable
+from tests.support.databases import Database
+from tests.support.web_server import Web, resumable
 
 from .conftest import Etl, assert_refused, children
 from .feeds import OTHER, as_lines, as_object, deal, expected

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.databases import Tables, moment
-from tests.reference import plain_row
+from tests.support.databases import Tables, moment
+from tests.support.twin_of_reading import plain_row
 
 from .conftest import HEAD_TIME, Etl, assert_accounts_balance, history
 from .feeds import HEAD, OURS, Pairs, as_object, deal

@@ -11,7 +11,7 @@ import pytest
 from etl.database.access import open_engine
 from etl.database.target import Target
 from etl.ledger.lock import take_lock
-from tests.databases import Tables, moment
+from tests.support.databases import Tables, moment
 
 from .conftest import (
     Etl,

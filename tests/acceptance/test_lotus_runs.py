@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import lotus
-from tests.lotus import Answer, Asked, Node
+from tests.support import lotus_node as lotus
+from tests.support.lotus_node import Answer, Asked, Node
 
 from .conftest import Completed, Database, Etl, assert_loaded, assert_refused
 from .feeds import HEAD, OURS, as_object, as_reply, awkward, deal, expected

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.reference import expected_of_all
+from tests.support.twin_of_reading import expected_of_all
 
 from .conftest import Etl, alive, assert_accounts_balance, children, until
 from .feeds import as_object, awkward, deal, small, zstd

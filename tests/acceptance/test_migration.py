@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.databases import Database, Tables
-from tests.postgres import Server
+from tests.support.databases import Database, Tables
+from tests.support.postgresql import Server
 
 from .conftest import Completed, Etl, history
 from .feeds import HEAD, OURS, as_object, deal

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import Database, ServerDatabase, Tables
-from tests.postgres import Server
+from tests.support.databases import Database, ServerDatabase, Tables
+from tests.support.postgresql import Server
 
 from .conftest import Completed, Etl
 from .feeds import OURS, as_object, awkward, deal, expected

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.databases import Tables
+from tests.support.databases import Tables
 
 from .conftest import Completed, Etl
 

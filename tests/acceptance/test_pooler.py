@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.databases import ServerDatabase
-from tests.pooler import PROGRAM, Pooler, pooling
-from tests.postgres import Server
+from tests.support.databases import ServerDatabase
+from tests.support.pgbouncer import PROGRAM, Pooler, pooling
+from tests.support.postgresql import Server
 
 from .conftest import Etl, assert_accounts_balance, history, let_end, under_way, until
 from .feeds import HEAD, as_object, awkward, deal, expected

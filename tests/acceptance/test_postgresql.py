@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.databases import ServerDatabase
-from tests.postgres import PASSWORD, Server, installations, started
+from tests.support.databases import ServerDatabase
+from tests.support.postgresql import PASSWORD, Server, installations, started
 
 from .conftest import (
     Etl,

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.databases import ServerDatabase
-from tests.pooler import PROGRAM, pooling
-from tests.postgres import PASSWORD, Server
+from tests.support.databases import ServerDatabase
+from tests.support.pgbouncer import PROGRAM, pooling
+from tests.support.postgresql import PASSWORD, Server
 
 from .conftest import Completed, Database, Etl
 from .feeds import OURS, as_object, deal

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import Database
-from tests.web import Web, answer_with
+from tests.support.databases import Database
+from tests.support.web_server import Web, answer_with
 
 from .conftest import Etl
 from .feeds import OURS, as_object, deal

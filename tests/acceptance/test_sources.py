@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import Tables
-from tests.web import (
+from tests.support.databases import Tables
+from tests.support.web_server import (
     Web,
     answer_with,
     certified,

@@ -19,7 +19,7 @@ from threading import Event
 
 import pytest
 
-from tests.web import Web
+from tests.support.web_server import Web
 
 from .conftest import (
     Completed,

@@ -13,7 +13,7 @@ import pytest
 
 from etl import temporary
 from etl.errors import DatabaseError
-from tests.postgres import Server
+from tests.support.postgresql import Server
 
 from .conftest import Completed, Etl, children
 from .feeds import OURS, as_object, deal

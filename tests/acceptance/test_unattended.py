@@ -23,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from tests.lotus import Answer, Node
-from tests.web import Web, answer_with, serving
+from tests.support.lotus_node import Answer, Node
+from tests.support.web_server import Web, answer_with, serving
 
 from .conftest import Completed, Database, Etl, Running, alive, children, until
 from .feeds import OTHER, OURS, as_object, deal

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import lotus
-from tests.lotus import Node
-from tests.web import Web, answer_with
+from tests.support import lotus_node as lotus
+from tests.support.lotus_node import Node
+from tests.support.web_server import Web, answer_with
 
 from .conftest import Completed, Database, Etl, until
 from .feeds import OTHER, OURS, as_object, as_pretty, deal

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import Server
+from tests.support.postgresql import Server
 
 from . import short
-from .clean import compare, prepare
-from .ground import KINDS, Ground, laid
-from .oracle import Case
-from .tally import CASES, SEED, SHORT, TALLY
+from .cases import CASES, SEED, SHORT, TALLY
+from .expected import compare, prepare
+from .invariants import Case
+from .workload import KINDS, Ground, laid
 
 MakeCase = Callable[..., Case]
 

@@ -24,11 +24,11 @@ from typing import Any
 
 from tests.acceptance.conftest import children
 from tests.acceptance.feeds import OTHER, OURS, as_object, deal
-from tests.databases import ServerDatabase, moment
-from tests.lifecycle import Feed, Tracker
-from tests.lotus import Node
-from tests.postgres import installation, started
-from tests.web import Web, answer_with, serving
+from tests.support.databases import ServerDatabase, moment
+from tests.support.lotus_node import Node
+from tests.support.postgresql import installation, started
+from tests.support.twin_of_merge import Feed, Tracker
+from tests.support.web_server import Web, answer_with, serving
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
 SEED = int(os.environ.get("FAULT_SEED", str(int(time.time()))))

@@ -8,9 +8,9 @@ import pytest
 
 from tests.acceptance.conftest import assert_accounts_balance, until
 
+from .cases import TALLY, draw, times
 from .conftest import MakeCase
-from .ground import KINDS, contents
-from .tally import TALLY, draw, times
+from .workload import KINDS, contents
 
 BUSY = "another run is at work"
 

@@ -17,11 +17,11 @@ import pytest
 
 from tests.acceptance.conftest import Etl
 from tests.acceptance.feeds import as_object, deal
-from tests.databases import Database
+from tests.support.databases import Database
 
+from .cases import TALLY, draw, times
 from .conftest import MakeCase
-from .ground import feed
-from .tally import TALLY, draw, times
+from .workload import feed
 
 FULL = "(No space left on device|File too large)"
 REFUSED = rf"(database: .*\(SQLITE_(FULL|IOERR\w*)\)|a temporary file: {FULL})"

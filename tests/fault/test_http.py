@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from .cases import TALLY, draw, times
 from .conftest import MakeCase
-from .flaky import Flaky, flaky_source
-from .ground import KINDS
-from .oracle import Case
-from .tally import TALLY, draw, times
+from .flaky_server import Flaky, flaky_source
+from .invariants import Case
+from .workload import KINDS
 
 RESUMING = "; resuming$"
 

@@ -9,11 +9,11 @@ import pytest
 
 from tests.acceptance.conftest import until
 
+from .cases import PROMPT, TALLY, draw, times
 from .command import Command, narrow_pipes, sends, state
 from .conftest import MakeCase
-from .ground import KINDS
-from .oracle import WORKERS, Case
-from .tally import PROMPT, TALLY, draw, times
+from .invariants import WORKERS, Case
+from .workload import KINDS
 
 READ = 0.5
 """Seconds that the feed takes, for kills at any time to meet all of a run."""

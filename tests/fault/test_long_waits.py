@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.web import then_stall
+from tests.support.web_server import then_stall
 
+from .cases import TALLY, draw
 from .conftest import MakeCase
-from .flaky import Flaky, flaky_source
-from .tally import TALLY, draw
+from .flaky_server import Flaky, flaky_source
 
 
 @pytest.mark.timeout(120)

@@ -16,9 +16,9 @@ import pytest
 from etl.engine.memory import proportional_bytes
 from tests.acceptance.conftest import Completed, Etl, children
 from tests.acceptance.feeds import OTHER, OURS, as_lines, as_object, as_reply, deal
-from tests.databases import Database
+from tests.support.databases import Database
 
-from .tally import SHORT, TALLY
+from .cases import SHORT, TALLY
 
 MEGABYTE = 10**6
 SIZE = 128 * MEGABYTE if SHORT else 1000 * MEGABYTE

@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.acceptance.conftest import until
-from tests.proxy import Cut, Proxy, cut_after, passing_on
+from tests.support.tcp_proxy import Cut, Proxy, cut_after, passing_on
 
+from .cases import PROMPT, TALLY, Entry, draw, times
 from .command import Command, asleep
 from .conftest import MakeCase
-from .ground import Ground
-from .oracle import Case
-from .tally import PROMPT, TALLY, Entry, draw, times
+from .invariants import Case
+from .workload import Ground
 
 READ, LENGTH = 0.5, 1.4
 """Seconds that the feed takes; and within which faults come."""

@@ -9,9 +9,9 @@ import pytest
 
 from tests.acceptance.conftest import until
 
+from .cases import TALLY, draw, times
 from .conftest import MakeCase
-from .ground import KINDS
-from .tally import TALLY, draw, times
+from .workload import KINDS
 
 READ, STARTED, LENGTH = 0.5, 0.2, 1.4
 """Seconds that the feed takes, and between which signals come: Python itself has begun by then."""

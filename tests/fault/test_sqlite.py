@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import Database
+from tests.support.databases import Database
 
+from .cases import TALLY
 from .conftest import MakeCase
-from .oracle import Case
-from .tally import TALLY
+from .invariants import Case
 
 LOCKS = {"writes": ("BEGIN IMMEDIATE",), "reads": ("BEGIN", "SELECT * FROM etl_runs")}
 

@@ -12,9 +12,9 @@ from etl.engine.messages import Batch
 from etl.errors import FiguresDisagree
 from etl.ledger.report import RunReport
 from tests.acceptance.feeds import HEAD, OURS, deal
-from tests.databases import Database, ServerDatabase, Tables
-from tests.postgres import Server
-from tests.rounds import write
+from tests.support.databases import Database, ServerDatabase, Tables
+from tests.support.postgresql import Server
+from tests.support.writer_alone import write
 
 FEED = [(number, deal()) for number in range(7)]
 

@@ -12,9 +12,9 @@ import pytest
 
 from etl.errors import ProcessDied
 from pipelines.deals.pipeline import PIPELINE
-from tests import whole
 from tests.acceptance.feeds import HEAD, OTHER, OURS, as_object, deal
-from tests.databases import Database
+from tests.support import whole_run as whole
+from tests.support.databases import Database
 
 DEADLY = "deadly"
 

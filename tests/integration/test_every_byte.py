@@ -14,7 +14,6 @@ import zstandard
 from lz4 import frame
 
 from etl.errors import DataError, EtlError
-from tests import inprocess
 from tests.acceptance.feeds import (
     OTHER,
     as_array,
@@ -25,6 +24,7 @@ from tests.acceptance.feeds import (
     lz4,
     zstd,
 )
+from tests.support import one_process as inprocess
 
 PAIRS = [("1", deal(Label='a"}\\,é')), ("2", deal(OTHER, PieceCID=None))]
 

@@ -21,8 +21,8 @@ from etl.shape.layout import Container, Scanner
 from etl.source.feed import Feed
 from tests import fuzz as fuzzing
 from tests.fuzz import Case, Tally, finding, fuzz, load, save, shrunk
-from tests.mutations import tokens
-from tests.reading import Settings
+from tests.support.damage import tokens
+from tests.support.interleaved import Settings
 
 SECONDS = 20
 """How long to look for a mistake that is there; it takes a part of a second."""

@@ -19,7 +19,7 @@ from etl.declare.location import Patience
 from etl.errors import SourceUnavailable, TruncatedFeed
 from etl.source.connections import connected
 from etl.source.feed import Source, Version, errors_named, open_feed
-from tests.web import (
+from tests.support.web_server import (
     Answer,
     Web,
     answer_with,

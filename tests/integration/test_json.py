@@ -1,4 +1,4 @@
-"""JSON, the whole of it and nothing else: `tests.json_cases` in every place that a feed has for a value."""
+"""JSON, the whole of it and nothing else: every case in every place that a feed has for a value."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from etl.errors import MalformedFeed, TruncatedFeed
 from pipelines.deals.tables import FEED_COLUMNS
 from tests.acceptance.conftest import Etl
 from tests.acceptance.feeds import HEAD, OTHER, OURS, as_array, as_lines, as_object, as_reply, deal
-from tests.inprocess import read
-from tests.json_cases import AFTER, BEFORE, NO, ONE_SHORT, OPEN, RUNS_ON, YES, Case, Wrong
-from tests.reference import expected
+from tests.support.json_cases import AFTER, BEFORE, NO, ONE_SHORT, OPEN, RUNS_ON, YES, Case, Wrong
+from tests.support.one_process import read
+from tests.support.twin_of_reading import expected
 
 BOM = b"\xef\xbb\xbf"
 MARK = b'"MARK"'

@@ -15,7 +15,7 @@ import urllib3
 from etl.errors import ConfigurationError, EtlError, MalformedFeed, ReplyError, SourceUnavailable
 from pipelines.deals.address import parse
 from pipelines.deals.lotus import REPLY_LIMIT, Lotus, deals_request
-from tests.lotus import Answer, Asked, Node, error, result
+from tests.support.lotus_node import Answer, Asked, Node, error, result
 
 WALLET = parse("f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za")
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.canary-_.~+/=="

@@ -8,8 +8,8 @@ import pytest
 
 from etl.errors import MalformedFeed
 from tests.acceptance.feeds import as_array, as_lines, as_object, deal
-from tests.documents import WANTED
-from tests.reading import Settings, read
+from tests.support.documents import WANTED
+from tests.support.interleaved import Settings, read
 
 DEEP = b"[" * 5000 + b"]" * 5000
 PAIRS = [(str(number), deal(WANTED[0])) for number in range(3)]

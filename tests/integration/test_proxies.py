@@ -19,8 +19,8 @@ from etl.errors import ConfigurationError, SourceUnavailable
 from etl.source.feed import Source, errors_named, open_feed
 from etl.source.proxies import Proxy, proxy_for
 from pipelines.deals.lotus import Lotus
-from tests.lotus import Node
-from tests.web import Web, answer_with, certified, serving
+from tests.support.lotus_node import Node
+from tests.support.web_server import Web, answer_with, certified, serving
 
 BODY = bytes(number % 251 for number in range(100_000))
 QUICK = Patience(read_seconds=2, pause_seconds=0.001, longest_pause_seconds=0.01, busy_seconds=0.2)

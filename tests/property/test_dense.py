@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from etl.records.fast import ChunkParser
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
-from tests.documents import WANTED, Speller, record
-from tests.reference import NotWellFormed, expected
+from tests.support.documents import WANTED, Speller, record
+from tests.support.twin_of_reading import NotWellFormed, expected
 
 from .test_parser import HEAD, MEMBERS, SELECTION, rows_of
 

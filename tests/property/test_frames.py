@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from etl.errors import EtlError, SourceUnavailable
 from etl.source.feed import Counted, Feed, RawStream
 from etl.source.frames import UnknownFrame, Walk
-from tests.reading import Trickle
+from tests.support.interleaved import Trickle
 
 SIZES = {
     "PIECE_BYTES": (1, 7, 100, 1 << 18),

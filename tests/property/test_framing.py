@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.shape.layout import MOST_MEMBERS, Container, Layout, Scanner, last_boundary, learned
-from tests.documents import Document, Speller, build, documents
+from tests.support.documents import Document, Speller, build, documents
 
 MEMBERS = ("Proposal", "State", "DealID")
 

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from etl.ledger.report import RunReport
 from pipelines.deals.chain import time_of
 from tests.acceptance import feeds
-from tests.databases import Database, ServerDatabase, Tables, moment
-from tests.lifecycle import Deal, Feed, Tracker
-from tests.postgres import Server
-from tests.reference import plain_row
-from tests.rounds import write
-from tests.whole import run_into
+from tests.support.databases import Database, ServerDatabase, Tables, moment
+from tests.support.postgresql import Server
+from tests.support.twin_of_merge import Deal, Feed, Tracker
+from tests.support.twin_of_reading import plain_row
+from tests.support.whole_run import run_into
+from tests.support.writer_alone import write
 
 TRACKED = ("f01", "f02")
 PROPOSALS = (  # client, provider, piece, start, end: few, so that records and local proposals meet often

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import DataError
-from tests.documents import SHAPES, Document, build, documents
-from tests.reference import expected_of_all
-from tests.whole import run_to_file
+from tests.support.documents import SHAPES, Document, build, documents
+from tests.support.twin_of_reading import expected_of_all
+from tests.support.whole_run import run_to_file
 
 
 def check(output: Path, document: bytes, shape: str, **settings: int) -> None:

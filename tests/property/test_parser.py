@@ -18,8 +18,8 @@ from etl.shape.layout import Container, Layout, Scanner
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
-from tests.documents import WANTED, Document, documents
-from tests.reference import expected
+from tests.support.documents import WANTED, Document, documents
+from tests.support.twin_of_reading import expected
 
 HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import etl.records.search
 from etl.records.prefilter import FEW, RawFilter, literals
 from etl.records.search import MANY, SEARCHES
-from tests.documents import Speller
+from tests.support.documents import Speller
 
 addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
 values = st.one_of(addresses, st.text(st.characters(exclude_categories=["Cs"]), max_size=12))

@@ -14,7 +14,7 @@ from etl.records.fast import ChunkParser
 from etl.records.respelling import marked, without_overridden
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
-from tests.documents import WANTED
+from tests.support.documents import WANTED
 
 from .test_parser import MEMBERS, SELECTION
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import DataError
-from tests.documents import SHAPES, WANTED, Document, build, documents
-from tests.reference import Expected, NotWellFormed, expected
-from tests.whole import Outcome, run
+from tests.support.documents import SHAPES, WANTED, Document, build, documents
+from tests.support.twin_of_reading import Expected, NotWellFormed, expected
+from tests.support.whole_run import Outcome, run
 
 HEAD = 500
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.records.counting import VALIDATORS, Skipping
-from tests.json_cases import NO, OPEN, YES
+from tests.support.json_cases import NO, OPEN, YES
 
 NAMES = st.sampled_from(["a", "b", "", "a:b", "\u00e9", "\\", '"', ":"])
 MEMBERS = st.lists(st.tuples(NAMES, st.sampled_from([{}, 1, {"x:": ":"}, '":,', [], {"y": {"a": 1}}])))

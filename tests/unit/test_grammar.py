@@ -14,7 +14,7 @@ import etl.shape.oversize
 from etl.shape.diagnosis import NotJson, strictly
 from etl.shape.layout import Container
 from etl.shape.oversize import DEEPEST, Grammar
-from tests.json_cases import NO, OPEN, YES
+from tests.support.json_cases import NO, OPEN, YES
 
 OFFSET = 1000
 

@@ -20,7 +20,7 @@ import pytest
 
 import etl
 import pipelines
-import tests.mutations
+import tests.support.damage
 from etl.shape.layout import SOME, STRING, Container, Layout, repeated, some
 
 ROOT = Path(etl.__file__).parent.parent
@@ -30,7 +30,7 @@ SINGLE = {"LITERAL", "NOT_LITERAL", "ANY", "IN"}
 
 def modules() -> Iterator[Any]:
     """All modules of the product, and those of the tests that look into JSON by themselves."""
-    yield tests.mutations
+    yield tests.support.damage
     for package in (etl, pipelines):
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if found.name.split(".")[-1] != "__main__":
@@ -133,7 +133,7 @@ UNAMBIGUOUS = [
     name for name in PATTERNS
     if name.startswith(("etl.shape.layout.", "etl.shape.oversize."))
     or name in ("etl.shape.document._PIECE", "etl.records.exact._KEY", "etl.records.fast._PLAIN_KEY")
-    or name == "tests.mutations._TOKEN"
+    or name == "tests.support.damage._TOKEN"
     or name.startswith("boundary")
 ]  # fmt: skip
 

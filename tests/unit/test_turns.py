@@ -13,7 +13,7 @@ from etl.slabs import Slabs
 from etl.source.feed import Counted, Feed
 from pipelines.deals.pipeline import PIPELINE
 from tests.acceptance.feeds import as_object, deal
-from tests.inprocess import SLAB_BYTES, Line
+from tests.support.one_process import SLAB_BYTES, Line
 
 DOCUMENT = as_object([(str(number), deal()) for number in range(3 * CROWDED_CHUNKS)])
 

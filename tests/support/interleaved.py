@@ -25,7 +25,7 @@ from etl.source.feed import MAGIC_BYTES, Counted, Feed, compression
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
-from tests.documents import WANTED
+from tests.support.documents import WANTED
 
 HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)

@@ -12,10 +12,10 @@ from typing import Any
 
 from tests.acceptance.conftest import assert_accounts_balance, assert_ledger_agrees, until
 from tests.acceptance.feeds import HEAD, OURS
-from tests.databases import Database, ServerDatabase, Tables
+from tests.support.databases import Database, ServerDatabase, Tables
 
 from .command import Command
-from .ground import CANARIES, Contents, Ground, contents
+from .workload import CANARIES, Contents, Ground, contents
 
 INTERRUPTED = "interrupted: the run did not come to its end"
 WARNING = re.compile(r"\d{4}-\d\d-\d\dT\S+ WARNING (.*)")

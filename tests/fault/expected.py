@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.feeds import HEAD, OURS, Pairs, as_object
-from tests.lifecycle import Tracker
+from tests.support.twin_of_merge import Tracker
 
 from .command import Command
-from .ground import EARLIER, Ground, contents, earlier_feed, feed, proposals
+from .workload import EARLIER, Ground, contents, earlier_feed, feed, proposals
 
 GENESIS = datetime.fromtimestamp(1598306400, UTC)
 

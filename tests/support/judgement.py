@@ -22,9 +22,9 @@ import lz4.frame
 import zstandard
 
 from etl.shape.layout import Container
-from tests.documents import WANTED
-from tests.reading import HEAD, NAMES, Found
-from tests.reference import Expected, NotWellFormed, expected, shape_of
+from tests.support.documents import WANTED
+from tests.support.interleaved import HEAD, NAMES, Found
+from tests.support.twin_of_reading import Expected, NotWellFormed, expected, shape_of
 
 SHALLOW = 150
 BOM = b"\xef\xbb\xbf"

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.feeds import HEAD, OTHER, OURS, Pairs, as_object, deal
-from tests.databases import Database, Row, ServerDatabase, Tables, moment
-from tests.postgres import Server
-from tests.web import Web, serving
+from tests.support.databases import Database, Row, ServerDatabase, Tables, moment
+from tests.support.postgresql import Server
+from tests.support.web_server import Web, serving
 
-from .tally import SHORT
+from .cases import SHORT
 
 RECORDS = 6_000 if SHORT else 30_000
 EARLIER = HEAD - 1000

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from random import Random
 
-from tests.web import Answer, answer_with, chunked, then_reset
+from tests.support.web_server import Answer, answer_with, chunked, then_reset
 
-from .ground import Ground
+from .workload import Ground
 
 FLAKY = "/flaky?token=canary-token"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from tests.postgres import START_SECONDS, Server, free_port
+from tests.support.postgresql import START_SECONDS, Server, free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 

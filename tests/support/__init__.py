@@ -1,0 +1,1 @@
+"""What tests are made with: servers, documents, ways to run parts of the engine, and the slow twins."""
