@@ -1,7 +1,8 @@
 """Damaged and strangely spelled feeds, without end, through the real reader and parsers: `make fuzz`.
 
-Every case is held to the reference (`tests.support.judgement`). One that crashes, hangs or differs is shrunk
-and kept in data/fuzz, and `python -m tests.fuzz FILE` runs it again. FUZZ_SECONDS and FUZZ_SEED are its settings.
+Every case is held to the reference (`tests.support.judgement`). One that crashes, hangs or differs is
+shrunk and kept in data/fuzz, and `python -m tests.fuzz FILE` runs it again. FUZZ_SECONDS and FUZZ_SEED are
+its settings.
 """
 
 from __future__ import annotations
