@@ -40,10 +40,14 @@ class RecordParser:
     """Takes the records of one feed one by one, for one selection.
 
     `base` is added to offsets in the feed where they order the rows of several feeds. With `refuse_nul`, a
-    record with a NUL in its texts, which not every database can hold, is a reject.
+    record with a NUL in its texts, which not every database can hold, is a reject. With `raw`, a row is the
+    record's key and bytes, and the pipeline makes none.
     """
 
-    def __init__(self, pipeline: Pipeline, selection: Selection, refuse_nul: bool) -> None:
+    def __init__(
+        self, pipeline: Pipeline, selection: Selection, refuse_nul: bool, raw: bool = False
+    ) -> None:
+        self._raw = raw
         self._pipeline = pipeline
         self._selection = selection
         self._wanted = selection.wanted
@@ -129,9 +133,11 @@ class RecordParser:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._judge(key, value, data, offset, parsed)
             return
-        self._keep(key, record, data, offset, parsed)
+        self._keep(key, value, record, data, offset, parsed)
 
-    def _keep(self, key: str | None, record: Any, data: Buffer, offset: int, parsed: Parsed) -> None:
+    def _keep(
+        self, key: str | None, value: bytes, record: Any, data: Buffer, offset: int, parsed: Parsed
+    ) -> None:
         """Count a decoded record, and take its row if it is wanted."""
         parsed.records += 1
         try:
@@ -139,8 +145,11 @@ class RecordParser:
                 return
         except (AttributeError, TypeError) as error:
             raise failed(self._pipeline, "match", error) from None
+        row: Any
         try:
-            row = self._pipeline.row(key, record, self._selection)
+            row = (
+                (key, value.strip(BLANK)) if self._raw else self._pipeline.row(key, record, self._selection)
+            )
         except ValueError as error:
             self._reject(key, data, offset, one_line(str(error)), parsed)
             return
@@ -169,7 +178,7 @@ class RecordParser:
             parsed.records += 1
             self._reject(key, data, offset, _VALUE.sub(r"\1", str(error)), parsed)
         else:
-            self._keep(key, record, data, offset, parsed)
+            self._keep(key, value, record, data, offset, parsed)
 
     def _decode_anew(self, value: bytes) -> Any:
         """Decode a well-formed record where all that its type has is as it should be.

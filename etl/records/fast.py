@@ -66,7 +66,8 @@ class ChunkParser:
     `base` is added to offsets in the feed where they order the rows of several feeds. With `salvage`, a
     malformed record is a reject where the scanner can tell it from its neighbours; with `refuse_nul`, so
     is one with a NUL in its texts, which not every database can hold. `pack` is done to the rows of each
-    piece of a chunk, while they are in the core's cache.
+    piece of a chunk, while they are in the core's cache. With `raw`, a row is (position, key, the bytes of
+    the record as in the feed, without white space around them), and the pipeline makes none.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class ChunkParser:
         piece_bytes: int = PIECE_BYTES,
         validator: Callable[[], Any] | None = None,
         search: Any = SEARCHES[0],
+        raw: bool = False,
     ) -> None:
+        self._raw = raw
         self._pipeline = pipeline
         self._selection = selection
         self._salvage = salvage
@@ -92,7 +95,7 @@ class ChunkParser:
         self._dense_bytes = dense_bytes
         self._most_bytes = most_bytes
         self._piece_bytes = piece_bytes
-        self._records = RecordParser(pipeline, selection, refuse_nul)
+        self._records = RecordParser(pipeline, selection, refuse_nul, raw)
         self.open(layout, base)
         self._wanted = selection.wanted
         self._find = search.find
@@ -158,13 +161,13 @@ class ChunkParser:
         work[1:end] = piece
         candidates = self._filter.candidates(work[1:end]) if self._filter is not None else None
         if candidates is None:
-            return self._whole(work, offset, parsed)
+            return self._all(work, offset, parsed)
         if len(candidates) * self._dense_bytes > len(piece):
             if len(candidates) * self._most_bytes <= len(piece):
                 with suppress(_Irregular):
                     return self._picked(work, candidates, offset, parsed)
             with suppress(_Irregular):
-                return self._whole(work, offset, parsed)
+                return self._all(work, offset, parsed)
         self._fast(work, candidates, offset, parsed)
 
     def parse_apart(
@@ -182,6 +185,34 @@ class ChunkParser:
         return parsed
 
     # As a whole ------------------------------------------------------------------------------------
+
+    def _all(self, work: memoryview, offset: int, parsed: Parsed) -> None:
+        return (self._whole_raw if self._raw else self._whole)(work, offset, parsed)
+
+    def _whole_raw(self, work: memoryview, offset: int, parsed: Parsed) -> None:
+        """Tell all records of `work[1:-1]` apart and decode them; of a position only the order is right."""
+        self._refuse_any_nul(work)
+        try:
+            data = bytes(work[1:-1])
+            check_encoding(data)
+            keys, raws = self._told_apart(work, data)
+            records = self._decode_array(b"[" + b",".join(raws) + b"]")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _Irregular from None
+        if not self._lined and not self._is_all(len(raws), work):
+            raise _Irregular
+        base, wanted, tested = self._base + offset, self._wanted, self._tested
+        found = enumerate(zip(keys, raws, records, strict=True), base)
+        try:
+            rows = [
+                (position, key, bytes(raw))
+                for position, (key, raw, record) in found
+                if wanted is None or tested(record) in wanted
+            ]
+        except Exception:  # a mistake of the record type's
+            raise _Irregular from None
+        parsed.records += len(raws)
+        parsed.rows += rows
 
     def _whole(self, work: memoryview, offset: int, parsed: Parsed) -> None:
         """Decode all records of `work[1:-1]` at once; of a row's position only the order is right."""
@@ -251,8 +282,10 @@ class ChunkParser:
         assert wanted is not None
         base = self._base + offset
         try:
-            rows = [
-                (base + (ends[number - 1] if number else 0), *row(keys[number], record, selection))
+            rows: list[tuple[Any, ...]] = [
+                (base + (ends[number - 1] if number else 0), keys[number], bytes(raws[number]))
+                if self._raw
+                else (base + (ends[number - 1] if number else 0), *row(keys[number], record, selection))
                 for number, record in zip(numbers, records, strict=True)
                 if tested(record) in wanted
             ]
