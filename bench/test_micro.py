@@ -20,7 +20,8 @@ from etl.database.access import open_engine
 from etl.database.target import Target
 from etl.records.fast import ChunkParser
 from etl.records.prefilter import RawFilter
-from etl.shape.layout import Container, Layout, Scanner, last_boundary
+from etl.shape.layout import Container, Layout, last_boundary
+from etl.shape.scanner import Scanner
 from etl.sink.tables import BulkInserts
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row

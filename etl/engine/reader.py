@@ -23,8 +23,12 @@ from etl.engine.messages import Chunk, Credit, Done, End, Lost, Opening, Oversiz
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.faults import reached
 from etl.records.found import RAW_BYTES
-from etl.shape.document import HEAD_LIMIT, TAIL_LIMIT, Envelope, learn, refusing
-from etl.shape.layout import BLANK, Container, Layout, LineScanner, Scanner, last_boundary, learned
+from etl.shape.document import TAIL_LIMIT, Envelope
+from etl.shape.events import refusing
+from etl.shape.head import HEAD_LIMIT, learn
+from etl.shape.layout import Container, Layout, last_boundary, learned
+from etl.shape.patterns import BLANK
+from etl.shape.scanner import LineScanner, Scanner
 from etl.slabs import Slabs
 from etl.source.feed import Feed
 

@@ -24,7 +24,9 @@ from etl.errors import one_line
 from etl.records.found import RAW_BYTES, Malformed, Parsed, Reject
 from etl.records.respelling import marked, without_overridden
 from etl.shape.diagnosis import NotJson, refuse_member, strictly
-from etl.shape.layout import BLANK, SPACE, STRING, Buffer, Container, Layout, Scanner
+from etl.shape.layout import Container, Layout
+from etl.shape.patterns import BLANK, SPACE, STRING, Buffer
+from etl.shape.scanner import Scanner
 
 _KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
 
@@ -112,7 +114,7 @@ class RecordParser:
         except NotJson as error:
             raise NotJson(offset + begin + error.offset, error.reason) from None
         except RecursionError:
-            from etl.shape.document import check_deep  # which few runs need
+            from etl.shape.events import check_deep  # which few runs need
 
             check_deep(data[begin:], offset + begin)
             parsed.records += 1

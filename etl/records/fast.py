@@ -36,7 +36,8 @@ from etl.records.found import Parsed, Rows
 from etl.records.prefilter import RawFilter
 from etl.records.search import SEARCHES
 from etl.shape.diagnosis import NotJson
-from etl.shape.layout import SPACE, Buffer, Container, Layout, last_boundary
+from etl.shape.layout import Container, Layout, last_boundary
+from etl.shape.patterns import SPACE, Buffer
 
 DENSE_BYTES = 7000
 """With less than so many bytes for each candidate, all records of a chunk are sooner told apart: about a

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from etl.shape.layout import BLANK, STRING
+from etl.shape.patterns import BLANK, STRING
 
 
 class NotJson(Exception):

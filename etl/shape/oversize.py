@@ -13,7 +13,8 @@ import re
 from enum import Enum, auto
 
 from etl.shape.diagnosis import NotJson
-from etl.shape.layout import BLANK, SPACE, Buffer, Container, repeated
+from etl.shape.layout import Container
+from etl.shape.patterns import BLANK, SPACE, Buffer, repeated
 
 DEEPEST = 1 << 20
 """How many brackets may be open at once, each of which takes a byte."""

@@ -17,7 +17,8 @@ import pytest
 from etl.engine.reader import Reader
 from etl.errors import TruncatedFeed
 from etl.records.fast import ChunkParser
-from etl.shape.layout import Container, Scanner
+from etl.shape.layout import Container
+from etl.shape.scanner import Scanner
 from etl.source.feed import Feed
 from tests import fuzz as fuzzing
 from tests.fuzz import Case, Tally, finding, fuzz, load, save, shrunk

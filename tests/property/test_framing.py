@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.shape.layout import MOST_MEMBERS, Container, Layout, Scanner, last_boundary, learned
+from etl.shape.layout import MOST_MEMBERS, Container, Layout, last_boundary, learned
+from etl.shape.scanner import Scanner
 from tests.support.documents import Document, Speller, build, documents
 
 MEMBERS = ("Proposal", "State", "DealID")

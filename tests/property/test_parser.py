@@ -13,8 +13,9 @@ from etl.records.counting import VALIDATORS
 from etl.records.fast import ChunkParser
 from etl.records.found import Parsed
 from etl.records.search import SEARCHES
-from etl.shape.document import learn
-from etl.shape.layout import Container, Layout, Scanner
+from etl.shape.head import learn
+from etl.shape.layout import Container, Layout
+from etl.shape.scanner import Scanner
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from etl.errors import DataError, EmptyFeed, MalformedFeed, ReplyError, TruncatedFeed
-from etl.shape.document import Envelope, learn
+from etl.shape.document import Envelope
+from etl.shape.head import learn
 from etl.shape.layout import Container, Layout
 
 RECORD = b'{"Proposal":{"Client":"f01"},"State":{}}'

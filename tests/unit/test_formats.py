@@ -22,7 +22,7 @@ import pytest
 
 from etl.declare.location import Source
 from etl.errors import DataError, MalformedFeed
-from etl.shape.document import learn
+from etl.shape.head import learn
 from etl.source.feed import open_feed
 
 RECORD = {"Proposal": {"Client": "f01"}, "State": {}}

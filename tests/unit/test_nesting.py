@@ -7,7 +7,7 @@ import random
 import pytest
 
 from etl.shape.diagnosis import NotJson
-from etl.shape.document import check_deep
+from etl.shape.events import check_deep
 from tests.support.damage import DAMAGES, NUMBERS, STRINGS, WORDS
 from tests.support.documents import SHAPES, build
 from tests.support.twin_of_reading import NotWellFormed, loads

@@ -21,7 +21,8 @@ import pytest
 import etl
 import pipelines
 import tests.support.damage
-from etl.shape.layout import SOME, STRING, Container, Layout, repeated, some
+from etl.shape.layout import Container, Layout
+from etl.shape.patterns import SOME, STRING, repeated, some
 
 ROOT = Path(etl.__file__).parent.parent
 PARSER: Any = importlib.import_module("re._parser")
