@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from etl.database.access import open_engine
 from etl.database.target import Target
-from etl.records.fast import ChunkParser
+from etl.records.chunks import ChunkParser
 from etl.records.prefilter import RawFilter
 from etl.shape.layout import Container, Layout, last_boundary
 from etl.shape.scanner import Scanner

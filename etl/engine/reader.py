@@ -33,7 +33,7 @@ from etl.slabs import Slabs
 from etl.source.feed import Feed
 
 if TYPE_CHECKING:
-    from etl.shape.oversize import Grammar
+    from etl.shape.grammar import Grammar
 
 
 OPENING_BYTES = 4096
@@ -328,7 +328,7 @@ class Reader:
 
     def _check_beginning(self, data: memoryview) -> Grammar:
         """Check that a record could go on after `data`, its beginning; return what can follow it on."""
-        from etl.shape.oversize import Grammar  # which few runs need
+        from etl.shape.grammar import Grammar  # which few runs need
 
         grammar = Grammar(self._layout.container, self._offset)
         with refusing():

@@ -8,7 +8,7 @@ from etl.engine.channels import Line
 from etl.engine.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Task
 from etl.engine.plan import Plan
 from etl.faults import reached
-from etl.records.fast import ChunkParser
+from etl.records.chunks import ChunkParser
 from etl.records.found import Parsed, Reject
 from etl.sink.packing import packer
 from etl.slabs import Slabs

@@ -16,7 +16,7 @@ import pytest
 
 from etl.engine.reader import Reader
 from etl.errors import TruncatedFeed
-from etl.records.fast import ChunkParser
+from etl.records.chunks import ChunkParser
 from etl.shape.layout import Container
 from etl.shape.scanner import Scanner
 from etl.source.feed import Feed

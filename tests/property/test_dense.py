@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.records.fast import ChunkParser
+from etl.records.chunks import ChunkParser
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED, Speller, record

@@ -9,8 +9,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl.records.chunks import ChunkParser
 from etl.records.counting import VALIDATORS
-from etl.records.fast import ChunkParser
 from etl.records.found import Parsed
 from etl.records.search import SEARCHES
 from etl.shape.head import learn

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from etl.declare.match import texts
 from etl.declare.pipeline import Selection
+from etl.records.chunks import ChunkParser
 from etl.records.counting import VALIDATORS
-from etl.records.fast import ChunkParser
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED, Document, documents

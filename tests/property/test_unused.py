@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.declare.match import texts
-from etl.records.fast import ChunkParser
+from etl.records.chunks import ChunkParser
 from etl.records.respelling import marked, without_overridden
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE

@@ -17,7 +17,7 @@ from etl.engine.figures import Figures
 from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
 from etl.engine.reader import Reader
 from etl.errors import MalformedFeed
-from etl.records.fast import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
+from etl.records.chunks import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
 from etl.records.found import Reject
 from etl.shape.layout import Container, Layout
 from etl.slabs import Slabs

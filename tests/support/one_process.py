@@ -11,7 +11,7 @@ from etl.engine.figures import Figures
 from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
 from etl.engine.reader import Reader
 from etl.errors import MalformedFeed
-from etl.records.fast import ChunkParser
+from etl.records.chunks import ChunkParser
 from etl.records.found import Parsed
 from etl.slabs import Slabs
 from etl.source.feed import Counted, Feed, compression

@@ -132,8 +132,8 @@ def texts(alphabet: bytes, chance: random.Random) -> Iterator[bytes]:
 
 UNAMBIGUOUS = [
     name for name in PATTERNS
-    if name.startswith(("etl.shape.layout.", "etl.shape.oversize."))
-    or name in ("etl.shape.document._PIECE", "etl.records.exact._KEY", "etl.records.fast._PLAIN_KEY")
+    if name.startswith(("etl.shape.layout.", "etl.shape.grammar."))
+    or name in ("etl.shape.document._PIECE", "etl.records.exact._KEY", "etl.records.chunks._PLAIN_KEY")
     or name == "tests.support.damage._TOKEN"
     or name.startswith("boundary")
 ]  # fmt: skip
@@ -142,7 +142,7 @@ UNAMBIGUOUS = [
 @pytest.mark.parametrize("name", UNAMBIGUOUS)
 def test_each_pattern_matches_what_its_plain_twin_does(name: str) -> None:
     pattern, twin = PATTERNS[name], plain(PATTERNS[name])
-    alphabet = b'"\\{}[],:1a. \n' if name != "etl.shape.oversize._CUT_NUMBER" else b"-+01.eE9"
+    alphabet = b'"\\{}[],:1a. \n' if name != "etl.shape.grammar._CUT_NUMBER" else b"-+01.eE9"
     for text in texts(alphabet, random.Random(name)):
         found, expected = pattern.match(text), twin.match(text)
         assert (found and found.regs) == (expected and expected.regs), text
