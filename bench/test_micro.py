@@ -20,6 +20,7 @@ from etl.database.access import open_engine
 from etl.database.target import Target
 from etl.records.chunks import ChunkParser
 from etl.records.prefilter import RawFilter
+from etl.records.wanted import Wanted
 from etl.shape.layout import Container, Layout, last_boundary
 from etl.shape.scanner import Scanner
 from etl.sink.tables import BulkInserts
@@ -63,7 +64,7 @@ def others(count: int) -> list[str]:
 
 def parser(wallets: list[str]) -> ChunkParser:
     """Return a parser that wants these wallets."""
-    return ChunkParser(PIPELINE, Tracked(frozenset(wallets), HEAD_EPOCH), LAYOUT)
+    return ChunkParser(Wanted(PIPELINE, Tracked(frozenset(wallets), HEAD_EPOCH)), LAYOUT)
 
 
 @pytest.mark.parametrize("count", [1, 3, 100, 10_000])

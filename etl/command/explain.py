@@ -18,7 +18,8 @@ def describe(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
         DataError: they show no records.
         SourceUnavailable: the source cannot be opened.
     """
-    from etl.engine.reader import inspect
+    from etl.records.wanted import signs_of
+    from etl.shape.head import inspect
 
     with errors_named(source), open_feed(source) as feed:
         assert feed is not None  # nothing was known of it
@@ -28,7 +29,7 @@ def describe(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
             ("size", f"{feed.size:,} bytes" if feed.size is not None else "unknown"),
         ]
         try:
-            _, layout = inspect(feed, pipeline)
+            _, layout = inspect(feed, signs_of(pipeline))
         except EmptyFeed:
             return [*lines, ("records", "none")]
     return [*lines, *_describe_layout(layout)]
@@ -60,7 +61,7 @@ def explain(plan: Plan) -> None:
             ("prefilter", " ".join(shown)),
             ("then", tested),
             ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
-            ("processes", f"1 reader, {plan.workers} workers, 1 writer"),
+            ("processes", f"1 reader, {plan.workers} workers, 1 writer" if plan.workers else "1 for all"),
             ("threads", f"{plan.threads} to decompress zstd of several frames"),
             ("slabs", slabs),
             ("staging", _staging(plan)),

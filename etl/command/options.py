@@ -97,8 +97,8 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         _schema_option(),
         *pipeline.options,
         click.option(
-            "--workers", type=click.IntRange(1, 64),
-            help="Worker processes.  [default: one a core]",
+            "--workers", type=click.IntRange(0, 64),
+            help="Worker processes; 0 does all in one process, that of the writer.  [default: one a core]",
         ),
         click.option(
             "--threads", type=click.IntRange(1, 64),

@@ -88,7 +88,7 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         temporary.use(given and str(given), sqlite.file_of(options["database"].url))
     selection = selected(pipeline, options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
-    workers = options["workers"] or cores()
+    workers = cores() if options["workers"] is None else options["workers"]
     return Plan(
         pipeline=pipeline,
         selection=selection,

@@ -13,14 +13,15 @@ from contextlib import suppress
 from multiprocessing.context import ForkContext
 from typing import Generic, TypeVar
 
-from etl.engine.messages import Result, Task
+from etl.engine.messages import ToWorker, ToWriter
 
 SPARES = 8
 """How many workers may be replaced in one run."""
 
 RESULT_BYTES = 1 << 20
-"""What a worker may be ahead of the writer, in a pipe: as much as Linux gives anybody. The usual 64 KiB
-hold less than the rows of a chunk of which every record is wanted, and the two would take turns."""
+"""How far a worker may be ahead of the writer, in a pipe: as much as Linux gives anybody. The usual 64 KiB
+hold less than the rows of a chunk of which every record is wanted, and the two would wait for each
+other."""
 
 T = TypeVar("T")
 
@@ -43,17 +44,17 @@ class Channel(Generic[T]):
         """Send a value; waits if the receiver is far behind."""
         self._sending.send(value)
 
-    def get(self, nap: float = 0.0) -> T:
+    def get(self, pause: float = 0.0) -> T:
         """Return the next value, waiting for it.
 
-        Where none is there yet, they are let come together for `nap` seconds: whoever then deals with all
-        of them is woken once, not for each.
+        Where none is there yet, `pause` seconds are let pass first, in which several may come: the receiver
+        is then woken once, not for each.
 
         Raises:
             Gone: there will be none.
         """
-        if nap and self.empty():
-            time.sleep(nap)
+        if pause and self.empty():
+            time.sleep(pause)
         try:
             value: T = self._receiving.recv()
         except (EOFError, OSError):  # the latter inside a value
@@ -61,11 +62,11 @@ class Channel(Generic[T]):
         return value
 
     def empty(self) -> bool:
-        """Say whether there is nothing to be had without waiting."""
+        """Say whether the next value would have to be waited for."""
         return not self._receiving.poll()
 
     def leave_sending(self) -> None:
-        """Close this process's copy of the sending end: as long as one is open, nobody is gone."""
+        """Close this process's copy of the sending end: `Gone` is raised when all copies are closed."""
         self._sending.close()
 
     def close(self) -> None:
@@ -74,12 +75,12 @@ class Channel(Generic[T]):
         self._receiving.close()
 
 
-class Line:
+class WorkerQueues:
     """What connects one worker with the reader and the writer."""
 
     def __init__(self, context: ForkContext) -> None:
-        self.tasks: Channel[Task] = Channel(context)
-        self.results: Channel[Result] = Channel(context, RESULT_BYTES)
+        self.tasks: Channel[ToWorker] = Channel(context)
+        self.results: Channel[ToWriter] = Channel(context, RESULT_BYTES)
 
     def close(self) -> None:
         """Close all of this process's copies."""
@@ -87,26 +88,26 @@ class Line:
         self.results.close()
 
 
-class Lines:
-    """The lines of all workers, and spare ones for those that take over from a dead worker.
+class Workers:
+    """The queues of all workers, by the workers' indexes, and spare ones.
 
-    A worker's turn begins on the line of its number; when it has died it goes on on the next spare one, at
-    the reader's as at the writer's.
+    A worker that takes over from a dead one has the dead one's index and the next spare queues: the reader
+    and the writer each replace them when they learn of it.
     """
 
-    def __init__(self, lines: Sequence[Line], turns: int) -> None:
-        self._turns = list(lines[:turns])
-        self._spare = list(lines[turns:])
+    def __init__(self, queues: Sequence[WorkerQueues], count: int) -> None:
+        self._queues = list(queues[:count])
+        self._spare = list(queues[count:])
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._queues)
 
-    def __getitem__(self, turn: int) -> Line:
-        return self._turns[turn]
+    def __getitem__(self, index: int) -> WorkerQueues:
+        return self._queues[index]
 
-    def replace(self, turn: int) -> bool:
-        """Go on on a spare line; say whether there was one left."""
+    def replace(self, index: int) -> bool:
+        """Use spare queues for a worker from now on; say whether there were any left."""
         if not self._spare:
             return False
-        self._turns[turn] = self._spare.pop(0)
+        self._queues[index] = self._spare.pop(0)
         return True

@@ -1,7 +1,7 @@
-"""What every child process does around its work: signals, orphanhood, and its last word.
+"""What every child process does around its work: signals, an end with its parent, and its outcome.
 
-A child's last word goes to the parent through a pipe of its own: its result, or the error that ended it. A
-child that is killed says nothing, and the parent sees only its sentinel.
+The outcome goes to the parent through a pipe of the child's own: its result, or the error that ended it. A
+child that is killed sends none, and the parent sees only its sentinel.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from etl.errors import EtlError, ProcessDied, stack_of, told
 
 @dataclass(frozen=True)
 class Finished:
-    """A child's last word where all went well."""
+    """A child's outcome where all went well."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A child's last word where it did not."""
+    """A child's outcome where it did not."""
 
     error: EtlError
     details: str | None = None
@@ -45,19 +45,19 @@ def run_child(parent: Connection, outcome: Connection, function: Callable[[], An
     for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the parent decides
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    word: Finished | Failed
+    result: Finished | Failed
     try:
         # SIGTERM is for the main thread, which may hold it off; the thread inherits what is blocked.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        word = Finished(function())
+        result = Finished(function())
     except MemoryError:
-        word = Failed(ProcessDied(f"{_name()} ran out of memory"))
+        result = Failed(ProcessDied(f"{_name()} ran out of memory"))
     except Exception as error:
-        word = Failed(told(_name(), error), None if isinstance(error, EtlError) else stack_of(error))
+        result = Failed(told(_name(), error), None if isinstance(error, EtlError) else stack_of(error))
     try:
-        outcome.send(word)
+        outcome.send(result)
     except MemoryError:  # not even for that
         os._exit(ProcessDied.exit_status)
     outcome.close()

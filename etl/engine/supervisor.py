@@ -1,7 +1,7 @@
 """The parent: starts the processes, watches them, and stops them. It touches no data.
 
 Processes are forked, so that the slabs and figures are simply there, and before any thread is started. The
-parent waits on the children's sentinels and last words together: whichever dies without one ends the
+parent waits on the children's sentinels and outcomes together: whichever dies without an outcome ends the
 run at once. Nothing is ever waited for in a queue that a dead process should have filled.
 """
 
@@ -14,18 +14,16 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any, Protocol
 
-from etl.declare.location import PATIENT
-from etl.engine.channels import SPARES, Channel, Line, Lines
+from etl.engine.channels import SPARES, Channel, WorkerQueues, Workers
 from etl.engine.child import Failed, Finished, run_child
 from etl.engine.figures import Figures
 from etl.engine.memory import proportional_bytes
-from etl.engine.messages import Word
+from etl.engine.messages import ToReader
 from etl.engine.plan import Plan
 from etl.engine.signals import STOPPING
 from etl.errors import EtlError, ProcessDied, Stopped, refusal
@@ -62,35 +60,38 @@ def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, not
         EtlError: the run failed; nothing of it was committed.
         Stopped: SIGINT or SIGTERM ended it.
     """
-    family = _Family()
+    children = _Children()
     try:
-        workers = _start(plan, report, figures, family)
+        spares = _start(plan, report, figures, children)
         reached("started")
-        written = _watch(family, workers, figures, progress, noted)
+        written = _watch(children, spares, figures, progress, noted)
         reached("told")
         return written
     except EtlError:
-        family.stop(noted)
-        if (written := family.late_word("writer")) is None:
+        children.stop(noted)
+        if (written := children.late_result("writer")) is None:
             raise
         assert isinstance(written, Written)
         return written  # what ended the run came after the commit
     finally:
-        family.stop(noted)
-        family.close()
+        children.stop(noted)
+        children.close()
         progress.close()
 
 
-def _start(plan: Plan, report: RunReport, figures: Figures, family: _Family) -> Iterator[None]:
+def _start(plan: Plan, report: RunReport, figures: Figures, children: _Children) -> Iterator[None]:
     """Start the processes; every step of what is returned starts one more worker, as long as it can."""
+    if plan.workers == 0:
+        children.start("writer", partial(_do_all, plan, report, figures))
+        return iter(())
     with _refusals_named():
         slabs = Slabs(plan.slabs, plan.record_bytes)
-        lines = [Line(family.context) for _ in range(plan.workers + SPARES)]
-        words: Channel[Word] = Channel(family.context)
-        family.belongings += [*lines, words]
-    family.start("writer", partial(_write, plan, report, figures, lines, words))
-    family.start("reader", partial(_read, plan, figures, slabs, lines, words))
-    workers = _workers(plan, slabs, lines, family)
+        queues = [WorkerQueues(children.context) for _ in range(plan.workers + SPARES)]
+        messages: Channel[ToReader] = Channel(children.context)
+        children.resources += [*queues, messages]
+    children.start("writer", partial(_write, plan, report, figures, queues, messages))
+    children.start("reader", partial(_read, plan, figures, slabs, queues, messages))
+    workers = _workers(plan, slabs, queues, children)
     for _ in range(plan.workers):
         next(workers)
     return workers
@@ -110,68 +111,77 @@ def _refusals_named() -> Iterator[None]:
         raise ProcessDied(f"the system gives no memory or process for a run: {why}") from None
 
 
-def _workers(plan: Plan, slabs: Slabs, lines: list[Line], family: _Family) -> Iterator[None]:
-    for number, line in enumerate(lines):
-        family.start(f"worker {number}", partial(_work, plan, slabs, lines[number:], line))
-        line.results.leave_sending()
+def _workers(plan: Plan, slabs: Slabs, queues: list[WorkerQueues], children: _Children) -> Iterator[None]:
+    for number, own in enumerate(queues):
+        children.start(f"worker {number}", partial(_work, plan, slabs, queues[number:], own))
+        own.results.leave_sending()
         yield
 
 
 # Each process imports what only it needs, and after it was forked.
 
 
-def _read(plan: Plan, figures: Figures, slabs: Slabs, lines: list[Line], words: Channel[Word]) -> None:
-    from etl.engine.reader import Reader
-    from etl.source.feed import errors_named, is_plain_file, open_feed, warn_if_stale
+def _do_all(plan: Plan, report: RunReport, figures: Figures) -> Written:
+    from etl.engine import single
 
-    _leave(lines)
+    return single.run(plan, report, figures)
+
+
+def _read(
+    plan: Plan, figures: Figures, slabs: Slabs, queues: list[WorkerQueues], messages: Channel[ToReader]
+) -> None:
+    from etl.engine.feeds import opened, warnings_of
+    from etl.engine.reader import Reader
+    from etl.records.wanted import Wanted
+    from etl.source.feed import is_plain_file
+
+    _leave(queues)
     if not all(map(is_plain_file, plan.sources)):
         import pyarrow  # noqa: F401 - while the writer imports the database's modules
-    salvage = plan.on_error == "salvage"
-    reader = Reader(slabs, Lines(lines, plan.workers), words, figures, plan.chunk_bytes, salvage)
+    workers = Workers(queues, plan.workers)
+    reader = Reader(slabs, workers, messages, figures, plan.chunk_bytes, plan.on_error == "salvage")
+    wanted = Wanted(plan.pipeline, plan.selection)
     known = reader.wait_until_ready()
     version = None
-    patience = replace(PATIENT, busy_seconds=plan.retry_for.total_seconds())
     for number, source in enumerate(plan.sources):
-        with errors_named(source), open_feed(source, known, patience, plan.threads) as feed:
-            version = known if feed is None else feed.version
-            if version is not None:
-                warn_if_stale(version, plan.stale_after)
+        with opened(plan, source, known) as feed:
             if feed is None:
-                reader.finish(version, modified=False)
+                reader.finish(known, modified=False)
                 return
-            reader.read(number, feed, plan.pipeline, plan.allow_empty)
+            version = feed.version
+            reader.read(number, feed, wanted, plan.allow_empty)
     reader.finish(version)
-    if figures.matched == 0 and plan.pipeline.unmatched is not None:  # the writer has counted them all
-        warnings = {plan.pipeline.unmatched(opening, plan.selection) for opening in reader.openings}
-        for warning in filter(None, warnings):
+    if figures.matched == 0:  # the writer has counted them all
+        for warning in warnings_of(plan, reader.openings):
             logger.warning("%s", warning)
 
 
-def _work(plan: Plan, slabs: Slabs, lines: list[Line], line: Line) -> None:
+def _work(plan: Plan, slabs: Slabs, queues: list[WorkerQueues], own: WorkerQueues) -> None:
     from etl.engine.worker import work
 
-    _leave([other for other in lines if other is not line])
-    work(plan, slabs, line)
+    _leave([other for other in queues if other is not own])
+    work(plan, slabs, own)
 
 
 def _write(
-    plan: Plan, report: RunReport, figures: Figures, lines: list[Line], words: Channel[Word]
+    plan: Plan, report: RunReport, figures: Figures, queues: list[WorkerQueues], messages: Channel[ToReader]
 ) -> Written:
+    from etl.engine.answers import write
     from etl.engine.writer import Writer
 
-    _leave(lines)
-    return Writer(plan, report, figures).run(Lines(lines, plan.workers), words)
+    _leave(queues)
+    with Writer(plan, report, figures) as writer:
+        return write(writer, Workers(queues, plan.workers), messages)
 
 
-def _leave(lines: list[Line]) -> None:
+def _leave(queues: list[WorkerQueues]) -> None:
     """Let a worker's results end with the worker: nobody else holds their sending end open."""
-    for line in lines:
-        line.results.leave_sending()
+    for each in queues:
+        each.results.leave_sending()
 
 
 def _watch(
-    family: _Family, workers: Iterator[None], figures: Figures, progress: Progress, noted: list[int]
+    children: _Children, spares: Iterator[None], figures: Figures, progress: Progress, noted: list[int]
 ) -> Written:
     """Wait until the writer is done, a child has failed, or a signal came; replace dead workers."""
     started = due = time.monotonic()
@@ -179,42 +189,43 @@ def _watch(
         if noted:
             raise Stopped(noted[0])
         if time.monotonic() >= due:
-            memory = proportional_bytes(family.pids())
+            memory = proportional_bytes(children.pids())
             figures.peak_memory_bytes = max(figures.peak_memory_bytes, memory)
             # It costs some milliseconds: often in a short run, seldom in a long one.
             now = time.monotonic()
             due = now + min(TICK_SECONDS + (now - started) / 4, MEMORY_SECONDS)
         progress.update()
-        for name, word in family.last_words(TICK_SECONDS):
-            if name == "writer" and isinstance(word, Finished):
-                written: Written = word.value
+        for name, outcome in children.outcomes(TICK_SECONDS):
+            if name == "writer" and isinstance(outcome, Finished):
+                written: Written = outcome.value
                 return written  # whatever others met with, it was committed
             if noted:  # the signal may have gone to all processes of the group, and this one ended by it
                 raise Stopped(noted[0])
-            if isinstance(word, str):
-                if not name.startswith("worker") or next(workers, workers) is workers:
-                    raise ProcessDied(word)
-                logger.warning("%s; another one takes over", word)
-            elif isinstance(word, Failed):
-                if word.details:
-                    logger.debug("that came from:", extra={"stack": word.details})
+            if isinstance(outcome, str):
+                if not name.startswith("worker") or next(spares, spares) is spares:
+                    raise ProcessDied(outcome)
+                logger.warning("%s; another one takes over", outcome)
+            elif isinstance(outcome, Failed):
+                if outcome.details:
+                    logger.debug("that came from:", extra={"stack": outcome.details})
                 try:
-                    raise word.error
+                    raise outcome.error
                 finally:
-                    del word  # the error's traceback leads here: they would keep each other, and slabs
+                    del outcome  # the error's traceback leads here: they would keep each other, and slabs
 
 
-class _Family:
-    """The children of one run."""
+class _Children:
+    """The child processes of one run."""
 
     def __init__(self) -> None:
         self.context = multiprocessing.get_context("fork")
-        self._children: dict[str, tuple[ForkProcess, Connection]] = {}
-        self._silent: dict[str, tuple[ForkProcess, Connection]] = {}
+        self._all: dict[str, tuple[ForkProcess, Connection]] = {}
+        self._pending: dict[str, tuple[ForkProcess, Connection]] = {}
+        """Those whose outcome is not known yet."""
         # Ends with this process, whatever becomes of the children: what `multiprocessing` has for that is
         # kept open by every child that was forked later.
         self._parent, self._held = self.context.Pipe(duplex=False)
-        self.belongings: list[Line | Channel[Word]] = []
+        self.resources: list[WorkerQueues | Channel[ToReader]] = []
         """What connects them, to be closed in the end."""
 
     def start(self, name: str, function: Callable[[], Any]) -> None:
@@ -229,7 +240,7 @@ class _Family:
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         sending.close()
-        self._children[name] = self._silent[name] = child, receiving
+        self._all[name] = self._pending[name] = child, receiving
 
     def _run(self, outcome: Connection, function: Callable[[], Any]) -> None:
         self._held.close()
@@ -237,36 +248,36 @@ class _Family:
 
     def pids(self) -> list[int]:
         """Return the ids of this process and its living children."""
-        return [os.getpid(), *(p.pid for p, _ in self._children.values() if p.pid is not None)]
+        return [os.getpid(), *(p.pid for p, _ in self._all.values() if p.pid is not None)]
 
-    def last_words(self, seconds: float) -> Iterator[tuple[str, Finished | Failed | str]]:
-        """Yield the last words that come within a time; of a child that died without one, how it died."""
-        waited = [item for child, pipe in self._silent.values() for item in (child.sentinel, pipe)]
+    def outcomes(self, seconds: float) -> Iterator[tuple[str, Finished | Failed | str]]:
+        """Yield the outcomes that come within a time; of a child that died without one, how it died."""
+        waited = [item for child, pipe in self._pending.values() for item in (child.sentinel, pipe)]
         ready = wait(waited, seconds)
-        for name, (child, receiving) in list(self._silent.items()):
+        for name, (child, receiving) in list(self._pending.items()):
             if child.sentinel not in ready and receiving not in ready:
                 continue
-            del self._silent[name]
+            del self._pending[name]
             try:
-                word = receiving.recv()
+                outcome = receiving.recv()
             except (EOFError, OSError):
                 child.join()
-                word = _death(name, child.exitcode)
-            yield name, word
+                outcome = _death(name, child.exitcode)
+            yield name, outcome
 
-    def late_word(self, name: str) -> Any:
-        """Return what a child that has ended finished with, if that was not heard yet."""
-        _, receiving = self._silent.get(name, (None, None))
+    def late_result(self, name: str) -> Any:
+        """Return what a child that has ended finished with, if that was not received yet."""
+        _, receiving = self._pending.get(name, (None, None))
         with contextlib.suppress(EOFError, OSError):
             if receiving is not None and receiving.poll():
-                word = receiving.recv()
-                return word.value if isinstance(word, Finished) else None
+                outcome = receiving.recv()
+                return outcome.value if isinstance(outcome, Finished) else None
         return None
 
     def stop(self, noted: list[int]) -> None:
-        """Stop what still runs: ask, wait, kill. A second signal kills at once."""
-        running = [child for child, _ in self._children.values()]
-        if self._silent:
+        """Stop what still runs: terminate, wait, kill. A second signal kills at once."""
+        running = [child for child, _ in self._all.values()]
+        if self._pending:
             for child in running:
                 child.terminate()
         limit = time.monotonic() + GRACE_SECONDS
@@ -280,12 +291,12 @@ class _Family:
             child.join()
 
     def close(self) -> None:
-        """Close what belongs to the children, who have ended: an error's traceback may keep it for long."""
-        for child, receiving in self._children.values():
+        """Close what the children used, who have ended: an error's traceback may keep it for long."""
+        for child, receiving in self._all.values():
             receiving.close()
             child.close()
-        for belonging in self.belongings:
-            belonging.close()
+        for resource in self.resources:
+            resource.close()
         self._parent.close()
         self._held.close()
 

@@ -4,73 +4,57 @@ from __future__ import annotations
 
 import gc
 
-from etl.engine.channels import Line
-from etl.engine.messages import Attempt, Batch, Chunk, End, Opening, Oversize, Task
+from etl.engine.channels import WorkerQueues
+from etl.engine.messages import Answer, Attempt, Chunk, End, Opening, ToWorker
 from etl.engine.plan import Plan
+from etl.engine.scan import parse
 from etl.faults import reached
-from etl.records.chunks import ChunkParser
-from etl.records.found import Parsed, Reject
+from etl.records.chunks import ChunkParser, Handling
+from etl.records.wanted import Wanted
 from etl.sink.packing import packer
 from etl.slabs import Slabs
 
-NAP_SECONDS = 0.001
+PAUSE_SECONDS = 0.001
 """How long chunks are let come together: a worker that is faster than the reader is woken for every other
 one then, and hardly later."""
 
 
-def work(plan: Plan, slabs: Slabs, line: Line) -> None:
-    """Answer every chunk with a batch, until None comes."""
+def handling_of(plan: Plan) -> Handling:
+    """Return what a plan says of records that cannot be used, and of rows."""
+    return Handling(plan.on_error == "salvage", plan.refuses_nul, packer(plan))
+
+
+def work(plan: Plan, slabs: Slabs, queues: WorkerQueues) -> None:
+    """Answer every chunk, until None comes."""
     gc.disable()  # rows and records refer to nothing that refers to them
     opening: Opening | None = None
     parser: ChunkParser | None = None
-    task: Task = None
-    while (task := line.tasks.get(NAP_SECONDS if isinstance(task, Chunk) else 0.0)) is not None:
+    task: ToWorker = None
+    while (task := queues.tasks.get(PAUSE_SECONDS if isinstance(task, Chunk) else 0.0)) is not None:
         if isinstance(task, Opening):
             opening = task
             if parser is not None:
                 parser.open(task.layout, task.base)
         elif isinstance(task, End):
-            line.results.put(task)
+            queues.results.put(task)
         elif opening is not None:
             if parser is None:  # many a worker has no chunk to look at
-                parser = ChunkParser(
-                    plan.pipeline, plan.selection, opening.layout, opening.base,
-                    salvage=plan.on_error == "salvage", refuse_nul=plan.refuses_nul,
-                    pack=packer(plan),
-                )  # fmt: skip
+                wanted = Wanted(plan.pipeline, plan.selection)
+                parser = ChunkParser(wanted, opening.layout, opening.base, handling_of(plan))
             reached("received")
-            exact = isinstance(task, Oversize) or task.exact
-            found = _look_at(task, slabs, parser, line)
+            answer = _answer(task, slabs, opening.source, parser, queues)
             reached("found")
-            line.results.put(
-                Batch(
-                    sequence=task.sequence,
-                    source=opening.source,
-                    slab=task.slab,
-                    exact=exact,
-                    following=task.following,
-                    records=found.records,
-                    matched=found.matched,
-                    rows=found.packed_rows + len(found.rows),
-                    parts=[*found.packed, found.rows] if found.rows else found.packed,
-                    rejects=found.rejects,
-                    malformed=found.malformed,
-                )
-            )
+            queues.results.put(answer)
             reached("sent")
 
 
-def _look_at(task: Chunk | Oversize, slabs: Slabs, parser: ChunkParser, line: Line) -> Parsed:
-    data = slabs[task.slab][: task.length]
-    if isinstance(task, Chunk) and task.deadly is not None:
-        deadly = task.deadly
+def _answer(task: Chunk, slabs: Slabs, source: int, parser: ChunkParser, queues: WorkerQueues) -> Answer:
+    poison = task.poison
 
-        def attempt(number: int) -> bool:
-            line.results.put(Attempt(number))
-            return number not in deadly
+    def attempt(number: int) -> bool:
+        assert poison is not None
+        queues.results.put(Attempt(number))
+        return number not in poison
 
-        return parser.parse_apart(data, task.offset, task.exact, attempt)
-    if isinstance(task, Chunk):
-        return parser.parse(data, task.offset, task.exact)
-    reason = f"longer than a record may be: {task.size:,} bytes"
-    return Parsed(records=1, rejects=[Reject(task.offset, None, reason, bytes(data))])
+    found = parse(parser, slabs[task.slab], task.cut, None if poison is None else attempt)
+    return Answer(source, task.slab, task.cut.exact, task.next_worker, found.batch())

@@ -1,4 +1,4 @@
-"""The writer process: the only one that touches the database while a run goes on.
+"""The writer: the only one that touches the database while a run goes on.
 
 Batches are applied in source order to a staging table; at the end of a feed that was proved complete, one
 transaction merges them, and writes the run's row. Whoever reads the tables sees them as they were or as
@@ -10,61 +10,31 @@ merged. Where no connection is needed for that, reading goes on while SQLAlchemy
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from etl.declare.location import Version
-from etl.engine.channels import Channel, Gone, Lines
 from etl.engine.figures import Figures
-from etl.engine.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Result, Word
+from etl.engine.messages import End
 from etl.engine.plan import Plan
-from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
+from etl.errors import MalformedFeed, TooManyRejects
 from etl.ledger.lock import FileLock, lock_early
 from etl.ledger.report import RunReport, Written
-from etl.records.found import Reject, Rows
+from etl.records.found import Batch, Reject, Rows
 from etl.sink.rejects_file import RejectsFile
 
 if TYPE_CHECKING:
     from etl.engine.session import Session
 
-NAP_SECONDS = 0.008
-"""How long results are let come together: the reader is not woken for every slab that is free again. Less
-than the slabs hold bytes for (`etl.engine.plan`)."""
-
-FEW_ROWS = 100
-"""Of more rows in a chunk, few results are enough to fill a worker's pipe: they are not let wait."""
-
 EARLY_ROWS = 40_000
 """How many rows may wait for the session to be opened: some 10 MB."""
 
-
-class _Losses:
-    """Which chunks have killed their workers, and what is found out about the one at hand."""
-
-    def __init__(self) -> None:
-        self._times: Counter[int] = Counter()
-        self._deadly: list[int] = []
-        self.attempted: int | None = None
-        """The record that a worker turned to last, where the chunk is being taken apart."""
-
-    def note(self, turn: int, sequence: int) -> Lost:
-        """Return what the reader has to do about a chunk whose worker has died.
-
-        Once may be an accident, and it is tried again. The second time it is taken apart, and from then on
-        the record that was turned to last is the one that kills.
-        """
-        self._times[sequence] += 1
-        if self._times[sequence] == 1:
-            self._deadly = []
-            self.attempted = None
-            return Lost(turn, sequence, None)
-        if self.attempted is not None:
-            self._deadly.append(self.attempted)
-            self.attempted = None
-        return Lost(turn, sequence, tuple(self._deadly))
+IMPORT_SECONDS = 0.008
+"""How long the import of the session is waited for before it is looked again whether there is more to
+do."""
 
 
 def _import_session() -> None:
@@ -73,7 +43,7 @@ def _import_session() -> None:
 
 
 class Writer:
-    """Stages and merges the batches of one run."""
+    """Stages and merges the batches of one run; a context that ends with its connection."""
 
     def __init__(self, plan: Plan, report: RunReport, figures: Figures) -> None:
         self._plan = plan
@@ -85,39 +55,26 @@ class Writer:
         """How many rows the records that matched have given."""
         self._rejects: list[Reject] = []
         self._rejects_file: RejectsFile | None = None
-        self._full = False
+        self.is_full = False
+        """As many records matched as were asked for: no more batches count."""
         self._stack = ExitStack()
         self._lock: FileLock | None = None
         self._importing: Thread | None = None
         self._session: Session | None = None
 
-    def run(self, lines: Lines, words: Channel[Word]) -> Written:
-        """Apply what the workers send until the feed is complete, then merge and commit.
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self) -> Version | None:
+        """Take the run's lock, and open the session now or later; return what is known of the feed.
 
         Raises:
             DatabaseError: the database or the disk refuses.
-            DataError: the feed is malformed, or too much of it was rejected.
             LockHeld: another run is at work.
         """
-        with self._stack as stack:
-            words.put(Ready(self._begin()))
-            if self._plan.rejects_file is not None:
-                self._opened()  # if the file cannot be written, the run's row says so
-                self._rejects_file = stack.enter_context(RejectsFile(self._plan.rejects_file))
-            end = self._receive(lines, words)
-            session = self._opened()
-            if not end.modified:  # and what an earlier run has rejected stays in the file
-                return session.skip()
-            if self._rejects_file is not None:
-                self._rejects_file.complete()
-            if self._waiting:
-                self._stage()
-            return session.commit(end, self._rejects, self._rows)
-
-    # The session -----------------------------------------------------------------------------------
-
-    def _begin(self) -> Version | None:
-        """Take the run's lock, and open the session now or later; return what is known of the feed."""
         if not (self._plan.may_skip or self._plan.dry_run):
             self._lock = lock_early(self._plan.target.url)
         if self._lock is None:
@@ -127,13 +84,70 @@ class Writer:
         self._importing.start()
         return None
 
-    def _open_unless(self, results: Channel[Result]) -> None:
-        """Open the session if it can be, or when it can be; in the latter case rather look at results."""
-        while self._importing is not None and self._importing.is_alive():
-            if not results.empty():
+    def open_rejects(self) -> None:
+        """See that the file of rejects can be written, if there is to be one.
+
+        Raises:
+            DatabaseError: it cannot.
+        """
+        if self._plan.rejects_file is not None:
+            self._opened()  # if the file cannot be written, the run's row says so
+            self._rejects_file = self._stack.enter_context(RejectsFile(self._plan.rejects_file))
+
+    def open_when_idle(self, is_idle: Callable[[], bool]) -> None:
+        """Open the session if it can be, or as soon as it can be; but return when there is more to do."""
+        while self._session is None:
+            if self._importing is None or not self._importing.is_alive():
+                self._open()
                 return
-            self._importing.join(NAP_SECONDS)
-        self._open()
+            if not is_idle():
+                return
+            self._importing.join(IMPORT_SECONDS)
+
+    def apply(self, batch: Batch, source: int) -> None:
+        """Take up the next batch, of one of the plan's sources.
+
+        Raises:
+            MalformedFeed: the batch says so.
+            TooManyRejects: more records were rejected than the run allows.
+            DatabaseError: the database or the disk refuses.
+        """
+        if self.is_full:
+            return
+        if batch.malformed is not None:
+            raise MalformedFeed(f"{self._plan.shown_sources[source]}: {batch.malformed}")
+        batch = self._limited(batch)
+        self._report.records += batch.records
+        self._report.matched += batch.matched
+        for reject in batch.rejects:
+            self._reject(reject, source)
+        if batch.rows:
+            self._waiting += batch.parts
+            self._waiting_rows += batch.rows
+            self._rows += batch.rows
+        if self._waiting_rows >= self._batch_rows():
+            self._stage()
+        self._figures.records = self._report.records
+        self._figures.matched = self._report.matched
+        self._figures.rejected = self._report.rejected
+
+    def finish(self, end: End) -> Written:
+        """Merge and commit, after the last batch.
+
+        Raises:
+            DatabaseError: the database or the disk refuses.
+            FiguresDisagree: rows were lost or came to be on the way.
+        """
+        session = self._opened()
+        if not end.modified:  # and what an earlier run has rejected stays in the file
+            return session.skip()
+        if self._rejects_file is not None:
+            self._rejects_file.complete()
+        if self._waiting:
+            self._stage()
+        return session.commit(end, self._rejects, self._rows)
+
+    # The session -----------------------------------------------------------------------------------
 
     def _open(self) -> Version | None:
         if self._importing is not None:
@@ -159,66 +173,18 @@ class Writer:
 
     # Batches ---------------------------------------------------------------------------------------
 
-    def _receive(self, lines: Lines, words: Channel[Word]) -> End:
-        """Take the results in source order; answer each with a credit."""
-        turn = sequence = 0
-        nap = 0.0
-        refusing = False
-        losses = _Losses()
-        while True:
-            results = lines[turn].results
-            if self._session is None:
-                self._open_unless(results)
-            try:
-                result = results.get(nap)
-            except Gone:
-                if not lines.replace(turn):
-                    raise ProcessDied("too many worker processes died") from None
-                words.put(losses.note(turn, sequence))
-                continue
-            if isinstance(result, Attempt):
-                losses.attempted = result.number
-                continue
-            if isinstance(result, End):
-                words.put(Done())
-                return result
-            turn, sequence = result.following, sequence + 1
-            nap = NAP_SECONDS if result.matched <= FEW_ROWS else 0.0
-            # After a chunk that was cut wrong, nothing counts until the reader has cut it exactly.
-            refusing = not result.exact and (refusing or result.malformed is not None)
-            if not refusing and not self._full:
-                self._apply(result)
-            words.put(Credit(result.slab, applied=not refusing, stop=self._full))
-
-    def _apply(self, batch: Batch) -> None:
-        if batch.malformed is not None:
-            raise MalformedFeed(
-                f"{self._source(batch)}: not well-formed JSON at byte {batch.malformed.offset:,}:"
-                f" {batch.malformed.reason}"
-            )
-        parts, matched, rows = batch.parts, batch.matched, batch.rows
+    def _limited(self, batch: Batch) -> Batch:
+        """Return a batch with no more rows than are still asked for."""
         limit = self._plan.limit
-        if limit is not None and self._report.matched + matched >= limit:
-            matched = limit - self._report.matched
-            # None is packed then.
-            found = [row for part in parts if isinstance(part, list) for row in part][:matched]
-            parts, rows = [found], len(found)
-            self._full = True
-        self._report.records += batch.records
-        self._report.matched += matched
-        for reject in batch.rejects:
-            self._reject(reject, batch)
-        if rows:
-            self._waiting += parts
-            self._waiting_rows += rows
-            self._rows += rows
-        if self._waiting_rows >= self._batch_rows():
-            self._stage()
-        self._figures.records = self._report.records
-        self._figures.matched = self._report.matched
-        self._figures.rejected = self._report.rejected
+        if limit is None or self._report.matched + batch.matched < limit:
+            return batch
+        self.is_full = True
+        matched = limit - self._report.matched
+        # None is packed where there is a limit.
+        rows = [row for part in batch.parts if isinstance(part, list) for row in part][:matched]
+        return batch._replace(matched=matched, rows=len(rows), parts=[rows])
 
-    def _reject(self, reject: Reject, batch: Batch) -> None:
+    def _reject(self, reject: Reject, source: int) -> None:
         self._report.rejected += 1
         if self._rejects_file is not None:
             self._rejects_file.write(reject)
@@ -226,12 +192,10 @@ class Writer:
         if self._report.rejected > allowed:
             many = f"more than {allowed:,} records rejected; the last, " if allowed else ""
             raise TooManyRejects(
-                f"{self._source(batch)}: {many}the record at byte {reject.offset:,}: {reject.reason}"
+                f"{self._plan.shown_sources[source]}: {many}the record at byte {reject.offset:,}:"
+                f" {reject.reason}"
             )
         self._rejects.append(reject)
-
-    def _source(self, batch: Batch) -> str:
-        return self._plan.shown_sources[batch.source]
 
     def _stage(self) -> None:
         self._opened().stage(self._waiting)

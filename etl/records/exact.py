@@ -12,23 +12,20 @@ type, or text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from etl.declare.match import Match, texts
+from etl.declare.match import texts
 from etl.declare.mistakes import failed, misfit
-from etl.declare.pipeline import Pipeline, Selection
 from etl.errors import one_line
+from etl.records.containers import Records, check_encoding
 from etl.records.found import RAW_BYTES, Malformed, Parsed, Reject
 from etl.records.respelling import marked, without_overridden
-from etl.shape.diagnosis import NotJson, refuse_member, strictly
-from etl.shape.layout import Container, Layout
-from etl.shape.patterns import BLANK, SPACE, STRING, Buffer
-from etl.shape.scanner import Scanner
-
-_KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
+from etl.records.wanted import Wanted
+from etl.shape.diagnosis import NotJson, strictly
+from etl.shape.patterns import BLANK, Buffer
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -39,28 +36,18 @@ NO_TEXT = "a lone surrogate, which is no text"
 
 
 class RecordParser:
-    """Takes the records of one feed one by one, for one selection.
+    """Takes the records of one feed one by one.
 
     `base` is added to offsets in the feed where they order the rows of several feeds. With `refuse_nul`, a
-    record with a NUL in its texts, which not every database can hold, is a reject. With `raw`, a row is the
-    record's key and bytes, and the pipeline makes none.
+    record with a NUL in its texts, which not every database can hold, is a reject.
     """
 
-    def __init__(
-        self, pipeline: Pipeline, selection: Selection, refuse_nul: bool, raw: bool = False
-    ) -> None:
-        self._raw = raw
-        self._pipeline = pipeline
-        self._selection = selection
-        self._wanted = selection.wanted
-        self._refuse_nul = refuse_nul
-        self._decode = msgspec.json.Decoder(pipeline.record).decode
-        self._match = Match(pipeline.record, pipeline.match)
-
-    def open(self, layout: Layout, base: int) -> None:
-        """Go on with another feed, or with more known of this one's layout."""
-        self._container = layout.container
+    def __init__(self, wanted: Wanted, records: Records, base: int, refuse_nul: bool) -> None:
+        self._wanted = wanted
+        self._records = records
         self._base = base
+        self._refuse_nul = refuse_nul
+        self._decode = msgspec.json.Decoder(wanted.record).decode
 
     def parse(
         self, chunk: bytes, offset: int, salvage: bool, attempt: Callable[[int], bool] | None = None
@@ -70,7 +57,7 @@ class RecordParser:
         A record that is malformed is one if `salvage`, else that is what the chunk is.
         """
         parsed = Parsed()
-        for number, (start, stop) in enumerate(self._split(chunk)):
+        for number, (start, stop) in enumerate(self._records.split(chunk)):
             data = chunk[start:stop]
             if attempt is not None and not attempt(number):
                 parsed.records += 1
@@ -87,28 +74,8 @@ class RecordParser:
                 self._reject(None, data, offset + start, reason, parsed)
         return parsed
 
-    def _split(self, chunk: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where each record of a chunk starts and stops."""
-        if self._container is Container.LINES:
-            start = 0
-            for line in chunk.split(b"\n"):
-                if line.strip(BLANK):
-                    yield start, start + len(line)
-                start += len(line) + 1
-            return
-        scanner = Scanner()
-        scanner.feed(chunk)
-        separators = scanner.separators
-        yield from zip([0, *(s + 1 for s in separators)], [*separators, len(chunk)], strict=True)
-
     def _take_exactly(self, data: bytes, offset: int, parsed: Parsed) -> None:
-        key, begin = None, 0
-        if self._container is Container.OBJECT:
-            match = _KEY.match(data)
-            if match is None:
-                refuse_member(data, offset)
-            key = strictly(match[1], offset + match.start(1))
-            begin = match.end()
+        key, begin = self._records.key(data, offset)
         try:
             self.take(key, data[begin:], data, offset, parsed)
         except NotJson as error:
@@ -128,6 +95,7 @@ class RecordParser:
         Raises:
             NotJson: `value` is not one well-formed JSON value.
             RecursionError: it is nested too deeply to tell.
+            PipelineFailed: the code of the pipeline has a mistake.
         """
         try:
             record = self._decode(value)
@@ -142,23 +110,13 @@ class RecordParser:
     ) -> None:
         """Count a decoded record, and take its row if it is wanted."""
         parsed.records += 1
+        if not self._is_wanted(record):
+            return
         try:
-            if self._wanted is not None and self._match.get(record) not in self._wanted:
-                return
-        except (AttributeError, TypeError) as error:
-            raise failed(self._pipeline, "match", error) from None
-        row: Any
-        try:
-            row = (
-                (key, value.strip(BLANK)) if self._raw else self._pipeline.row(key, record, self._selection)
-            )
+            row = self._row(key, value, record)
         except ValueError as error:
             self._reject(key, data, offset, one_line(str(error)), parsed)
             return
-        except Exception as error:
-            raise failed(self._pipeline, "row", error) from None
-        if not isinstance(row, tuple | list):
-            raise misfit(self._pipeline, f"returns a value of the type {type(row).__name__}, not a tuple")
         # A NUL has but one spelling, and few records have it anywhere.
         if self._refuse_nul and b"\\u0000" in bytes(data) and any(map(_has_nul, row)):
             self._reject(key, data, offset, "a NUL, which PostgreSQL's text cannot hold", parsed)
@@ -168,10 +126,39 @@ class RecordParser:
             return
         parsed.rows.append((self._base + offset, *row))
 
+    def _is_wanted(self, record: Any) -> bool:
+        wanted = self._wanted
+        if wanted.values is None or wanted.match is None:
+            return True
+        try:
+            return wanted.match.get(record) in wanted.values
+        except (AttributeError, TypeError) as error:
+            raise failed(wanted.pipeline, "match", error) from None
+
+    def _row(self, key: str | None, value: bytes, record: Any) -> tuple[Any, ...] | list[Any]:
+        """Return the row of a wanted record, without its position.
+
+        Raises:
+            ValueError: it is to be rejected, for this reason.
+        """
+        wanted = self._wanted
+        if wanted.raw:
+            return key, value.strip(BLANK)
+        try:
+            row = wanted.row(key, record, wanted.selection)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise failed(wanted.pipeline, "row", error) from None
+        if not isinstance(row, tuple | list):
+            raise misfit(wanted.pipeline, f"returns a value of the type {type(row).__name__}, not a tuple")
+        return row
+
     def _judge(self, key: str | None, value: bytes, data: Buffer, offset: int, parsed: Parsed) -> None:
         """Take a record that the typed decoder refused: malformed, unwanted, a reject, or sound."""
         generic = strictly(value, 0)
-        if self._wanted is not None and not self._match.may_be_wanted(generic, self._wanted):
+        values, match = self._wanted.values, self._wanted.match
+        if values is not None and match is not None and not match.may_be_wanted(generic, values):
             parsed.records += 1
             return
         try:
@@ -214,9 +201,3 @@ def _is_text(value: object) -> bool:
 
 def _has_nul(value: object) -> bool:
     return isinstance(value, str) and "\0" in value
-
-
-def check_encoding(data: bytes) -> None:
-    """Raise UnicodeDecodeError if not UTF-8: the typed decoder does not look at what it skips."""
-    if not data.isascii():
-        data.decode()

@@ -10,7 +10,7 @@ RAW_BYTES = 1000
 """How much of a rejected record is kept."""
 
 Rows = list[tuple[Any, ...]] | bytes
-"""Records as the staging table takes them: (position across feeds, *its other columns); or those packed
+"""Rows as the staging table takes them: (position across feeds, *its other columns); or those packed
 (`etl.sink.packing`)."""
 
 
@@ -18,6 +18,7 @@ class Reject(NamedTuple):
     """A record that was wanted, or may have been, and could not be used."""
 
     offset: int
+    """Where it begins in the decoded document, in bytes."""
     key: str | None
     reason: str
     raw: bytes
@@ -30,10 +31,28 @@ class Malformed(NamedTuple):
     offset: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"not well-formed JSON at byte {self.offset:,}: {self.reason}"
+
+
+class Batch(NamedTuple):
+    """What a chunk holds, as it is handed on."""
+
+    records: int
+    """All that were seen."""
+    matched: int
+    """The wanted ones."""
+    rows: int
+    """How many rows these have given, which are in `parts`."""
+    parts: list[Rows]
+    rejects: list[Reject]
+    malformed: Malformed | None = None
+    """Set where the bytes are no well-formed records: then nothing else counts."""
+
 
 @dataclass
 class Parsed:
-    """What a chunk holds."""
+    """What a chunk holds, as it is put together piece by piece."""
 
     records: int = 0
     rows: list[tuple[Any, ...]] = field(default_factory=list)
@@ -43,14 +62,24 @@ class Parsed:
     rejects: list[Reject] = field(default_factory=list)
     malformed: Malformed | None = None
 
-    @property
-    def matched(self) -> int:
-        """How many records are wanted."""
-        return self.packed_rows + len(self.rows)
+    def add(self, more: Parsed, pack: Callable[[list[tuple[Any, ...]]], Rows] | None) -> None:
+        """Take up what else was found, its rows packed if there is a way to pack them."""
+        self.records += more.records
+        self.rejects += more.rejects
+        if pack is None:
+            self.rows += more.rows
+        elif more.rows:
+            self.packed.append(pack(more.rows))
+            self.packed_rows += len(more.rows)
 
-    def pack(self, how: Callable[[list[tuple[Any, ...]]], Rows]) -> None:
-        """Pack what rows there are."""
-        if self.rows:
-            self.packed.append(how(self.rows))
-            self.packed_rows += len(self.rows)
-            self.rows = []
+    def batch(self) -> Batch:
+        """Return all that was found."""
+        rows = self.packed_rows + len(self.rows)
+        parts = [*self.packed, self.rows] if self.rows else self.packed
+        return Batch(self.records, rows, rows, parts, self.rejects, self.malformed)
+
+
+def too_long(offset: int, size: int, beginning: bytes) -> Parsed:
+    """Return what is found of a record that is longer than a record may be."""
+    reason = f"longer than a record may be: {size:,} bytes"
+    return Parsed(records=1, rejects=[Reject(offset, None, reason, beginning)])

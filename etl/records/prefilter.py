@@ -18,7 +18,7 @@ depends on how many there are; where these are not installed, by Python's own me
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from etl.records.search import MANY, SEARCHES
@@ -69,62 +69,61 @@ def _first_unit(code: int) -> int:
 class RawFilter:
     """Finds every place in raw bytes where a wanted value could stand."""
 
-    def __init__(self, wanted: Collection[str], search: Any = SEARCHES[0], many: Any = MANY[0]) -> None:
-        """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them."""
-        self._literals = literals(wanted)
+    def __init__(
+        self, wanted: Collection[str], search: Any = SEARCHES[0], many: Any = MANY[0], few: int = FEW
+    ) -> None:
+        """Compile the literals of the wanted values; takes about 0.1 s for 10,000 of them.
+
+        `search` seeks one literal at a time, `many` all at once if there are more than `few`.
+        """
+        found = literals(wanted)
         characters = set().union(*wanted)
         prefix = _prefix(characters)
         self._prefix = prefix[0] if prefix else None
         """What the escapes of wanted characters begin with; it is the last of the literals."""
-        self._others = self._literals[: len(self._literals) - len(prefix)]
+        self._others = found[: len(found) - len(prefix)]
         self._codes = _codes(characters, prefix[0]) if prefix else frozenset()
         self._digits = len(next(iter(self._codes), b""))
-        self._many = many(self._literals) if len(self._literals) > FEW else None
+        self._many = many(found) if len(found) > few else None
         self._search = search
-        self._data: Any = memoryview(b"")
-        self._ends: list[int] = []
 
     def candidates(self, data: memoryview) -> list[int]:
         """Return the offsets just after each occurrence of a literal, ascending."""
-        self._data, self._ends = data, []
         if self._many is None:
-            self._seek(self._search.searchable(data))
+            searched = self._search.searchable(data)
+            ends = [end for literal in self._others for end in self._ends(searched, literal)]
+            ends += self._escapes(data, searched)
         else:
-            self._many.scan(data, self._note)
-        self._ends.sort()
-        return self._ends
+            ends = []
+            others = len(self._others)
+
+            def note(number: int, end: int) -> None:
+                if number < others or self._is_wanted(data, end):
+                    ends.append(end)
+
+            self._many.scan(data, note)
+        ends.sort()
+        return ends
 
     def most(self, data: memoryview) -> int:
         """Return how often wanted values stand there at most."""
-        self._data, self._ends = data, []
         searched = self._search.searchable(data)
-        self._seek_escapes(searched)
         literally: int = sum(self._search.count(searched, literal) for literal in self._others)
-        return literally + len(self._ends)
+        return literally + len(self._escapes(data, searched))
 
-    def _seek(self, data: Any) -> None:
+    def _escapes(self, data: memoryview, searched: Any) -> list[int]:
+        """Return where an escape of a wanted character goes on after its prefix; `searched` is the data."""
+        if self._prefix is None:
+            return []
+        return [end for end in self._ends(searched, self._prefix) if self._is_wanted(data, end)]
+
+    def _ends(self, searched: Any, literal: bytes) -> Iterator[int]:
         find = self._search.find
-        for literal in self._others:
-            at = find(data, literal)
-            while at >= 0:
-                self._ends.append(at + len(literal))
-                at = find(data, literal, at + 1)
-        self._seek_escapes(data)
-
-    def _seek_escapes(self, data: Any) -> None:
-        find, prefix = self._search.find, self._prefix
-        if prefix is None:
-            return
-        at = find(data, prefix)
+        at = find(searched, literal)
         while at >= 0:
-            if self._counts(at + len(prefix)):
-                self._ends.append(at + len(prefix))
-            at = find(data, prefix, at + 1)
+            yield at + len(literal)
+            at = find(searched, literal, at + 1)
 
-    def _note(self, number: int, end: int) -> None:
-        if number < len(self._others) or self._counts(end):
-            self._ends.append(end)
-
-    def _counts(self, end: int) -> bool:
+    def _is_wanted(self, data: memoryview, end: int) -> bool:
         """Say whether the escape that goes on at `end` is of a character that a wanted value has."""
-        return bytes(self._data[end : end + self._digits]).lower() in self._codes
+        return bytes(data[end : end + self._digits]).lower() in self._codes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import ijson
 
@@ -43,8 +44,46 @@ class _Level:
     """The latest member's name."""
 
 
+class RecordSigns(NamedTuple):
+    """How the first record of a feed is recognised."""
+
+    marker: str | None
+    """A member that every record has, an object; None where a record may be anything."""
+    envelope: tuple[str, ...]
+    """Members of the root under which the records may be."""
+    members: tuple[str, ...]
+    """The names by which a record usually begins."""
+
+
+class Readable(Protocol):
+    """A stream of decompressed bytes."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` as far as the stream goes."""
+
+
+def inspect(stream: Readable, signs: RecordSigns) -> tuple[bytes, Layout]:
+    """Return the first bytes of a document, and the layout that they show.
+
+    Raises:
+        DataError: as `learn` says.
+    """
+    head, size = b"", 4096
+    while True:
+        more = bytearray(size)
+        count = stream.readinto(memoryview(more))
+        head += more[:count]
+        complete = count < size
+        try:
+            return head, learn(head, complete, *signs)
+        except MalformedFeed:
+            if complete or len(head) >= HEAD_LIMIT:
+                raise
+        size = len(head)
+
+
 def learn(
-    head: bytes, complete: bool, marker: str, envelope: tuple[str, ...], members: tuple[str, ...]
+    head: bytes, complete: bool, marker: str | None, envelope: tuple[str, ...], members: tuple[str, ...]
 ) -> Layout:
     """Learn where the records are from the first bytes of a document (all of it if `complete`).
 

@@ -31,6 +31,16 @@ class Container(Enum):
     ARRAY = "array"
     LINES = "lines"
 
+    @property
+    def opening(self) -> bytes:
+        """The bracket that opens it."""
+        return {"object": b"{", "array": b"["}.get(self.value, b"")
+
+    @property
+    def closing(self) -> bytes:
+        """The bracket that closes it."""
+        return {"object": b"}", "array": b"]"}.get(self.value, b"")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -43,16 +53,6 @@ class Layout:
     """The offset of the first byte inside the container."""
     members: tuple[str, ...]
     """The names by which a record may begin: those the pipeline knows, and those seen."""
-
-    @property
-    def opening(self) -> bytes:
-        """The bracket that opens the container."""
-        return {Container.OBJECT: b"{", Container.ARRAY: b"[", Container.LINES: b""}[self.container]
-
-    @property
-    def closing(self) -> bytes:
-        """The bracket that closes the container."""
-        return {Container.OBJECT: b"}", Container.ARRAY: b"]", Container.LINES: b""}[self.container]
 
     def boundary(self) -> re.Pattern[bytes]:
         """Return the signature of a boundary; its group 1 is the separator between two records."""

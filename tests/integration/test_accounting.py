@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from etl.engine.messages import Batch
 from etl.errors import FiguresDisagree
 from etl.ledger.report import RunReport
+from etl.records.found import Batch
 from tests.acceptance.feeds import HEAD, OURS, deal
 from tests.support.databases import Database, ServerDatabase, Tables
 from tests.support.postgresql import Server

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from etl.engine.reader import Reader
 from etl.errors import TruncatedFeed
 from etl.records.chunks import ChunkParser
+from etl.shape.cutter import Cutter
 from etl.shape.layout import Container
 from etl.shape.scanner import Scanner
 from etl.source.feed import Feed
@@ -50,15 +50,17 @@ def ignore_trailing_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drop_the_last_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    send_last = Reader._send_last
+    take_last = Cutter._take_last
 
-    def forgetful(self: Reader, slab: int, view: memoryview, length: int) -> None:
+    def forgetful(self: Cutter, buffer: memoryview, length: int) -> Any:
         scanner = Scanner()
-        scanner.feed(view[:length])
-        lines = self._layout.container is Container.LINES
-        send_last(self, slab, view, length if lines or not scanner.separators else scanner.separators[-1])
+        scanner.feed(buffer[:length])
+        lines = self.layout.container is Container.LINES
+        return take_last(
+            self, buffer, length if lines or not scanner.separators else scanner.separators[-1]
+        )
 
-    monkeypatch.setattr(Reader, "_send_last", forgetful)
+    monkeypatch.setattr(Cutter, "_take_last", forgetful)
 
 
 def take_a_damaged_stream_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

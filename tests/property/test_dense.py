@@ -7,13 +7,12 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.records.chunks import ChunkParser
+from etl.records.chunks import ChunkParser, Thresholds
 from etl.shape.layout import Container, Layout
-from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED, Speller, record
 from tests.support.twin_of_reading import NotWellFormed, expected
 
-from .test_parser import HEAD, MEMBERS, SELECTION, rows_of
+from .test_parser import ASKED, HEAD, MEMBERS, rows_of
 
 KEYS = ['"%d"', '"%d"', '"%d"', '"%d"', '"1"', '"\\u0031%d"', '"%d" ', ' "%d"', '"\u00e9%d"', '"0%d"']
 SEPARATORS = {
@@ -61,17 +60,13 @@ def test_what_is_told_apart_is_what_the_reference_finds(
         at = chance.randrange(len(body))
         body = body[:at] + bytes([chance.choice(b'"{}[],:\\ \n0u\xff')]) + body[at + chance.randrange(2) :]
     layout = Layout(container, (), 1, MEMBERS)
-    parser = ChunkParser(
-        PIPELINE,
-        SELECTION,
-        layout,
-        dense_bytes=1 << 20,
-        most_bytes=whole * (1 << 20),
-        piece_bytes=piece_bytes,
-    )
+    thresholds = Thresholds(1 << 20, whole * (1 << 20), piece_bytes)
+    parser = ChunkParser(ASKED, layout, thresholds=thresholds)
     parsed = parser.parse(body, 1)
     try:
-        want = expected(layout.opening + body + layout.closing, SHAPE_OF[container], set(WANTED), HEAD)
+        want = expected(
+            container.opening + body + container.closing, SHAPE_OF[container], set(WANTED), HEAD
+        )
     except NotWellFormed:
         assert parsed.malformed is not None
         return

@@ -9,10 +9,11 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.records.chunks import ChunkParser
+from etl.records.chunks import ChunkParser, Thresholds, Tools
 from etl.records.counting import VALIDATORS
 from etl.records.found import Parsed
 from etl.records.search import SEARCHES
+from etl.records.wanted import Wanted
 from etl.shape.head import learn
 from etl.shape.layout import Container, Layout
 from etl.shape.scanner import Scanner
@@ -24,6 +25,7 @@ from tests.support.twin_of_reading import expected
 
 HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)
+ASKED = Wanted(PIPELINE, SELECTION)
 NAMES = [column.name for column in staging.columns]
 MEMBERS = tuple(field.encode_name for field in msgspec.structs.fields(PIPELINE.record))
 
@@ -66,9 +68,8 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     most_bytes = data.draw(st.sampled_from([0, 1 << 20]))
     piece_bytes = data.draw(st.sampled_from([1, 700, 3000, 1 << 20]))
     parser = ChunkParser(
-        PIPELINE, SELECTION, layout,
-        dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes,
-        validator=data.draw(st.sampled_from(VALIDATORS)), search=data.draw(st.sampled_from(SEARCHES)),
+        ASKED, layout, thresholds=Thresholds(dense_bytes, most_bytes, piece_bytes),
+        tools=Tools(data.draw(st.sampled_from(VALIDATORS)), data.draw(st.sampled_from(SEARCHES))),
     )  # fmt: skip
     parsed = [
         parser.parse(body[start:stop], layout.start + start)
@@ -94,13 +95,14 @@ def test_a_chunk_cut_inside_a_record_is_never_accepted(document: Document, data:
     body = body_of(document.data, layout)
     part = body[: data.draw(st.integers(0, len(body)))]
     piece_bytes = data.draw(st.sampled_from([1, 700, 1 << 20]))
-    parsed = ChunkParser(PIPELINE, SELECTION, layout, piece_bytes=piece_bytes).parse(part, layout.start)
+    parser = ChunkParser(ASKED, layout, thresholds=Thresholds(piece_bytes=piece_bytes))
+    parsed = parser.parse(part, layout.start)
     assert (parsed.malformed is None) == _is_complete(part, layout)
 
 
 def _is_complete(part: bytes, layout: Layout) -> bool:
     try:
-        return bool(json.loads((layout.opening + part + layout.closing).decode()))
+        return bool(json.loads((layout.container.opening + part + layout.container.closing).decode()))
     except ValueError:
         return False
 
@@ -109,6 +111,6 @@ def _is_complete(part: bytes, layout: Layout) -> bool:
 def test_the_offset_of_a_reject_is_where_its_record_begins(document: Document, data: st.DataObject) -> None:
     layout = layout_of(document.data)
     body = body_of(document.data, layout)
-    for reject in ChunkParser(PIPELINE, SELECTION, layout).parse(body, layout.start).rejects:
+    for reject in ChunkParser(ASKED, layout).parse(body, layout.start).rejects:
         assert document.data[reject.offset :].startswith(reject.raw[:1000])
         assert reject.raw.strip()[:1] in (b'"', b"{", b"[")

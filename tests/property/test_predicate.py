@@ -176,8 +176,7 @@ def test_every_way_finds_the_same_places_for_many_values(wanted: list[str], data
     parts = data.draw(st.lists(st.sampled_from([*literals(wanted), b'"', b"x", b"\\u0066", b"\\n"])))
     text = b"".join(parts)
     ways = [sorted(RawFilter(wanted, many=many).candidates(memoryview(text))) for many in MANY]
-    few = RawFilter(wanted, search=SEARCHES[-1])
-    few._many = None
+    few = RawFilter(wanted, search=SEARCHES[-1], few=len(literals(wanted)))
     assert all(way == sorted(few.candidates(memoryview(text))) for way in ways)
     for many in MANY:
         spelled = text + spellings(wanted[0], data.draw(st.integers(0, 99)))

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from etl.declare.match import texts
 from etl.declare.pipeline import Selection
-from etl.records.chunks import ChunkParser
+from etl.records.chunks import ChunkParser, Thresholds, Tools
 from etl.records.counting import VALIDATORS
+from etl.records.wanted import Wanted
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED, Document, documents
@@ -82,13 +83,14 @@ def test_rows_are_the_bytes_of_the_records_as_in_the_feed(document: Document, da
     layout = layout_of(document.data)
     body = body_of(document.data, layout)
     wanted = data.draw(st.sampled_from([frozenset(WANTED), None]))
-    parser = ChunkParser(
-        RAW, Selection(wanted, None), layout, raw=True,
+    thresholds = Thresholds(
         dense_bytes=data.draw(st.sampled_from([0, 2000, 1 << 20])),
         most_bytes=data.draw(st.sampled_from([0, 1 << 20])),
         piece_bytes=data.draw(st.sampled_from([1, 700, 3000, 1 << 20])),
-        validator=data.draw(st.sampled_from(VALIDATORS)),
-    )  # fmt: skip
+    )
+    tools = Tools(data.draw(st.sampled_from(VALIDATORS)))
+    asked = Wanted(RAW, Selection(wanted, None), raw=True)
+    parser = ChunkParser(asked, layout, thresholds=thresholds, tools=tools)
     parsed = parser.parse(body, layout.start)
     assert parsed.malformed is None
     found = [
@@ -115,9 +117,8 @@ def test_white_space_around_a_record_is_no_part_of_its_bytes(
     body = separator.join(f"{key}{blank}{text}{blank}" for key, text in zip(keys, TEXTS, strict=True))
     layout = Layout(container, (), 0, ("Proposal",))
     for dense_bytes, most_bytes in ((0, 0), (1 << 20, 0), (1 << 20, 1 << 20)):
-        parser = ChunkParser(
-            RAW, Selection(wanted, None), layout, dense_bytes=dense_bytes, most_bytes=most_bytes, raw=True
-        )
+        asked = Wanted(RAW, Selection(wanted, None), raw=True)
+        parser = ChunkParser(asked, layout, thresholds=Thresholds(dense_bytes, most_bytes))
         parsed = parser.parse(body.encode(), 0)
         assert [row[2].decode() for row in parsed.rows] == TEXTS
         assert [row[1] for row in parsed.rows] == [key.strip(BLANK + ':"') or None for key in keys]

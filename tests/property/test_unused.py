@@ -10,13 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.declare.match import texts
-from etl.records.chunks import ChunkParser
+from etl.records.chunks import ChunkParser, Thresholds
 from etl.records.respelling import marked, without_overridden
 from etl.shape.layout import Container, Layout
-from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED
 
-from .test_parser import MEMBERS, SELECTION
+from .test_parser import ASKED, MEMBERS
 
 UNITS = st.sampled_from(
     [
@@ -50,10 +49,12 @@ def record(proposal: str, client: str, before: str = "", inside: str = "", after
     )
 
 
-def found(container: Container, texts: list[str], **ways: Any) -> tuple[int, list[Any], list[Any]]:
+def found(
+    container: Container, texts: list[str], thresholds: Thresholds
+) -> tuple[int, list[Any], list[Any]]:
     separator = "\n" if container is Container.LINES else ","
     keyed = [f'"{n}":{text}' if container is Container.OBJECT else text for n, text in enumerate(texts)]
-    parser = ChunkParser(PIPELINE, SELECTION, Layout(container, (), 0, MEMBERS), **ways)
+    parser = ChunkParser(ASKED, Layout(container, (), 0, MEMBERS), thresholds=thresholds)
     parsed = parser.parse(separator.join(keyed).encode(), 0)
     assert parsed.malformed is None
     return parsed.records, [row[1:] for row in parsed.rows], parsed.rejects
@@ -70,10 +71,10 @@ def test_any_json_in_a_member_that_nobody_uses_changes_no_row(
     container: Container, value: str, name: str, dense_bytes: int, most_bytes: int, where: str
 ) -> None:
     member = f",{name}:{value}" if where == "after" else f"{name}:{value},"
-    ways = {"dense_bytes": dense_bytes, "most_bytes": most_bytes}
+    thresholds = Thresholds(dense_bytes, most_bytes)
     plain = [record("Proposal", WANTED[n % 2]) for n in range(3)]
     odd = [*plain[:1], record("Proposal", WANTED[1], **{where: member}), *plain[2:]]
-    assert found(container, odd, **ways) == found(container, plain, **ways)
+    assert found(container, odd, thresholds) == found(container, plain, thresholds)
 
 
 def pairs_of(value: str) -> Any:

@@ -10,15 +10,18 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from etl.engine.channels import Lines
+from etl.engine.channels import Workers
 from etl.engine.figures import Figures
-from etl.engine.messages import Chunk, Credit, Done, End, Opening, Oversize, Task, Word
+from etl.engine.messages import Answer, Chunk, Credit, Done, End, Opening, ToReader, ToWorker
 from etl.engine.reader import Reader
+from etl.engine.scan import parse
 from etl.errors import MalformedFeed
-from etl.records.chunks import DENSE_BYTES, MOST_BYTES, PIECE_BYTES, ChunkParser
+from etl.records.chunks import ChunkParser, Handling, Thresholds
 from etl.records.found import Reject
+from etl.records.wanted import Wanted
+from etl.shape.cutter import Cut
 from etl.shape.layout import Container, Layout
 from etl.slabs import Slabs
 from etl.source.feed import MAGIC_BYTES, Counted, Feed, compression
@@ -28,10 +31,11 @@ from pipelines.deals.tables import staging
 from tests.support.documents import WANTED
 
 HEAD = 500
-SELECTION = Tracked(frozenset(WANTED), HEAD)
-PIECES = (PIECE_BYTES, 2000, 300)
+ASKED = Wanted(PIPELINE, Tracked(frozenset(WANTED), HEAD))
+USUAL = Thresholds()
+PIECES = (USUAL.piece_bytes, 2000, 300)
 """In how large pieces chunks are looked at."""
-WAYS = ((DENSE_BYTES, MOST_BYTES), (DENSE_BYTES, 0), (0, 0))
+WAYS = ((USUAL.dense_bytes, USUAL.most_bytes), (USUAL.dense_bytes, 0), (0, 0))
 """When they are decoded as a whole or told apart: as records are wanted; never as a whole; neither."""
 NAMES = [column.name for column in staging.columns]
 
@@ -56,6 +60,13 @@ class Settings:
 DEFAULT = Settings()
 
 
+class TooLong(NamedTuple):
+    """A record that is longer than a slab."""
+
+    offset: int
+    size: int
+
+
 @dataclass
 class Found:
     """What was found in a feed that is sound."""
@@ -64,7 +75,7 @@ class Found:
     records: int = 0
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    oversize: list[Oversize] = field(default_factory=list)
+    oversize: list[TooLong] = field(default_factory=list)
 
 
 class Trickle:
@@ -84,19 +95,19 @@ class Trickle:
 
 
 class _Worker:
-    """A worker, as its line is to the reader: what it is sent waits until it takes a step."""
+    """A worker, as its queues are to the reader: what it is sent waits until it takes a step."""
 
     def __init__(self, slabs: Slabs, settings: Settings, number: int, found: Found) -> None:
         self._slabs = slabs
         self._found = found
         pieces = PIECES[settings.seed % len(PIECES)]
         way = WAYS[(settings.seed // len(PIECES) + number) % len(WAYS)]
-        self._parser = _parser(settings.salvage, settings.refuse_nul, *way, pieces)
+        self._parser = _parser(Handling(settings.salvage, settings.refuse_nul), Thresholds(*way, pieces))
         self.tasks = self
-        self.waiting: deque[Task] = deque()
-        self.results: deque[tuple[Chunk | Oversize, Any] | End] = deque()
+        self.waiting: deque[ToWorker] = deque()
+        self.results: deque[tuple[Cut, Answer] | End] = deque()
 
-    def put(self, task: Task) -> None:
+    def put(self, task: ToWorker) -> None:
         self.waiting.append(task)
 
     def step(self) -> None:
@@ -105,85 +116,75 @@ class _Worker:
             self._parser.open(task.layout, task.base)
             self._found.container = task.layout.container
         elif isinstance(task, Chunk):
-            data = self._slabs[task.slab][: task.length]
-            self.results.append((task, self._parser.parse(data, task.offset, task.exact)))
-        elif isinstance(task, Oversize):
-            self.results.append((task, None))
+            batch = parse(self._parser, self._slabs[task.slab], task.cut).batch()
+            self.results.append((task.cut, Answer(0, task.slab, task.cut.exact, task.next_worker, batch)))
         elif task is not None:
             self.results.append(task)
 
 
 class _Crew:
-    """The workers and the writer; to the reader, the channel of words."""
+    """The workers and the writer; to the reader, the channel of messages."""
 
     def __init__(self, slabs: Slabs, settings: Settings) -> None:
         self._chance = random.Random(settings.seed)
         self.found = Found()
         self.workers = [_Worker(slabs, settings, number, self.found) for number in range(settings.workers)]
-        self._words: deque[Word] = deque()
-        self._turn = 0
+        self._messages: deque[ToReader] = deque()
+        self._next = 0
         self._refusing = False
         self.ended = False
 
-    def get(self) -> Word:
-        while not self._words:
+    def get(self) -> ToReader:
+        while not self._messages:
             if not self._step():
                 raise Deadlock
-        return self._words.popleft()
+        return self._messages.popleft()
 
     def empty(self) -> bool:
         for _ in range(self._chance.choice((0, 1, 5))):
             self._step()
-        return not self._words
+        return not self._messages
 
     def _step(self) -> bool:
         """Let one of those who have something to do go on; say whether there was any."""
-        turn = self.workers[self._turn]
-        steps = [worker.step for worker in self.workers if worker.waiting]
-        if turn.results:
-            steps.append(lambda: self._write(turn))
+        worker = self.workers[self._next]
+        steps = [each.step for each in self.workers if each.waiting]
+        if worker.results:
+            steps.append(lambda: self._write(worker))
         if steps:
             self._chance.choice(steps)()
         return bool(steps)
 
     def _write(self, worker: _Worker) -> None:
-        """Do as `etl.engine.writer.Writer` does."""
+        """Do as `etl.engine.answers` does."""
         result = worker.results.popleft()
         if isinstance(result, End):
             self.ended = True
-            self._words.append(Done())
+            self._messages.append(Done())
             return
-        task, parsed = result
-        self._turn = task.following
-        exact = isinstance(task, Oversize) or task.exact
-        self._refusing = not exact and (self._refusing or parsed.malformed is not None)
+        cut, answer = result
+        self._next = answer.next_worker
+        self._refusing = not answer.exact and (self._refusing or answer.batch.malformed is not None)
         if not self._refusing:
-            self._apply(task, parsed)
-        self._words.append(Credit(task.slab, applied=not self._refusing, stop=False))
+            self._apply(cut, answer)
+        self._messages.append(Credit(applied=not self._refusing, stop=False))
 
-    def _apply(self, task: Chunk | Oversize, parsed: Any) -> None:
-        if isinstance(task, Oversize):
-            self.found.records += 1
-            self.found.oversize.append(task)
+    def _apply(self, cut: Cut, answer: Answer) -> None:
+        batch = answer.batch
+        if batch.malformed is not None:
+            raise MalformedFeed(str(batch.malformed))
+        self.found.records += batch.records
+        if cut.size is not None:
+            self.found.oversize.append(TooLong(cut.offset, cut.size))
             return
-        if parsed.malformed is not None:
-            raise MalformedFeed(
-                f"not well-formed JSON at byte {parsed.malformed.offset:,}: {parsed.malformed.reason}"
-            )
-        self.found.records += parsed.records
-        self.found.rows += parsed.rows
-        self.found.rejects += parsed.rejects
+        self.found.rows += [row for part in batch.parts for row in part if not isinstance(row, int)]
+        self.found.rejects += batch.rejects
 
 
 @cache
-def _parser(
-    salvage: bool, refuse_nul: bool, dense_bytes: int, most_bytes: int, piece_bytes: int
-) -> ChunkParser:
+def _parser(handling: Handling, thresholds: Thresholds) -> ChunkParser:
     """Return a parser that is used again and again, as its literals take time to compile."""
-    return ChunkParser(
-        PIPELINE, SELECTION, Layout(Container.LINES, (), 0, ()), salvage=salvage, refuse_nul=refuse_nul,
-        dense_bytes=dense_bytes, most_bytes=most_bytes, piece_bytes=piece_bytes,
-    )  # fmt: skip
+    return ChunkParser(ASKED, Layout(Container.LINES, (), 0, ()), 0, handling, thresholds)
 
 
 @cache
@@ -204,11 +205,11 @@ def read(stream: bytes, settings: Settings = DEFAULT) -> Found:
     head = stream[:MAGIC_BYTES]
     threads = 1 + settings.seed % 2
     feed = Feed(Counted(raw, head), compression(head), len(stream), threads=threads)
-    workers: list[Any] = list(crew.workers)
-    words: Any = crew
-    lines = Lines(workers, len(workers))
-    reader = Reader(slabs, lines, words, Figures(), settings.chunk_bytes, settings.salvage)
-    reader.read(0, feed, PIPELINE, allow_empty=False)
+    queues: list[Any] = list(crew.workers)
+    messages: Any = crew
+    workers = Workers(queues, len(queues))
+    reader = Reader(slabs, workers, messages, Figures(), settings.chunk_bytes, settings.salvage)
+    reader.read(0, feed, ASKED, allow_empty=False)
     reader.finish()
     assert crew.ended
     return crew.found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,18 +11,16 @@ import msgspec
 
 from etl.database.target import Target
 from etl.declare.location import Source
-from etl.engine.channels import Channel, Line, Lines
 from etl.engine.figures import Figures
-from etl.engine.messages import Batch, End, Word
+from etl.engine.messages import End
 from etl.engine.plan import Plan
 from etl.engine.writer import Writer
 from etl.ledger.report import RunReport
+from etl.records.found import Batch
 from etl.sink.packing import csv_of
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.selection import Tracked
-
-_context = multiprocessing.get_context("fork")
 
 
 def write(
@@ -44,15 +41,14 @@ def write(
     )
     # As workers do it: a batch for each chunk, here of three records.
     batches = [_batch(plan, start, feed[start : start + 3]) for start in range(0, len(feed), 3)]
-    line: Line = Line(_context)
-    words: Channel[Word] = Channel(_context)
-    for batch in batches:
-        line.results.put(tamper(batch))
-    line.results.put(End(len(batches), 0, 0, limited=plan.limit is not None, version=None, modified=True))
     report = RunReport(None, "deals", "feed", "failed", None, datetime.now(UTC), head_epoch=head)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        return Writer(plan, report, Figures()).run(Lines([line], 1), words).report
+        with Writer(plan, report, Figures()) as writer:
+            writer.begin()
+            for batch in batches:
+                writer.apply(tamper(batch), 0)
+            return writer.finish(End(bytes_read=0, bytes_decoded=0)).report
     finally:
         signal.signal(signal.SIGTERM, handler)  # a writer that has committed does not listen any more
 
@@ -64,7 +60,6 @@ def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Bat
         if record["Proposal"]["Client"] in (plan.selection.wanted or ())
     ]
     return Batch(
-        sequence=position // 3, source=0, slab=0, exact=True, following=0,
         records=len(records), matched=len(rows), rows=len(rows),
-        parts=[csv_of(rows) if rows and plan.copies else rows], rejects=[], malformed=None,
+        parts=[csv_of(rows) if rows and plan.copies else rows], rejects=[],
     )  # fmt: skip

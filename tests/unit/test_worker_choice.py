@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-import io
+from collections import deque
 from typing import Any
 
-from etl.engine.channels import Lines
+from etl.engine.channels import Workers
 from etl.engine.figures import Figures
-from etl.engine.messages import Chunk, Task
+from etl.engine.messages import Chunk, Credit, Done, End, ToReader, ToWorker
 from etl.engine.reader import CROWDED_CHUNKS, Reader
 from etl.slabs import Slabs
-from etl.source.feed import Counted, Feed
-from pipelines.deals.pipeline import PIPELINE
 from tests.acceptance.feeds import as_object, deal
-from tests.support.one_process import SLAB_BYTES, Line
+from tests.support.one_process import SLAB_BYTES, WANTED, feed_of
 
 DOCUMENT = as_object([(str(number), deal()) for number in range(3 * CROWDED_CHUNKS)])
 
 
-class Shared(Line):
-    """One of several workers, who share a channel of words; notes which chunks it is sent."""
+class Worker:
+    """One of several workers, and the writer behind it, who answer at once; all share a channel."""
 
-    def __init__(self, slabs: Slabs, first: Shared | None = None) -> None:
-        super().__init__(slabs)
+    def __init__(self, messages: deque[ToReader]) -> None:
+        self.tasks = self
         self.chunks: list[int] = []
-        if first is not None:
-            self.words = first.words
+        self._messages = messages
 
-    def put(self, task: Task) -> None:
+    def put(self, task: ToWorker) -> None:
         if isinstance(task, Chunk):
             self.chunks.append(task.sequence)
-        super().put(task)
+            self._messages.append(Credit(applied=True, stop=False))
+        elif isinstance(task, End):
+            self._messages.append(Done())
+
+
+class Messages(deque[ToReader]):
+    """The channel that they share."""
+
+    get = deque.popleft
+
+    def empty(self) -> bool:
+        return not self
 
 
 def chunks_of(slabs: int) -> tuple[list[int], list[int], list[int]]:
-    """What each of three workers is sent, who answer at once, where there are so many slabs."""
-    memory = Slabs(slabs, SLAB_BYTES)
-    first = Shared(memory)
-    lines: list[Any] = [first, Shared(memory, first), Shared(memory, first)]
-    words: Any = first
-    reader = Reader(memory, Lines(lines, 3), words, Figures(), chunk_bytes=600)
-    reader.read(0, Feed(Counted(io.BytesIO(DOCUMENT), b""), None, None), PIPELINE, allow_empty=False)
+    """What each of three workers is sent, where there are so many slabs."""
+    messages: Any = Messages()
+    workers: list[Any] = [Worker(messages) for _ in range(3)]
+    reader = Reader(Slabs(slabs, SLAB_BYTES), Workers(workers, 3), messages, Figures(), chunk_bytes=600)
+    reader.read(0, feed_of(DOCUMENT), WANTED, allow_empty=False)
     reader.finish()
-    one, two, three = (line.chunks for line in lines)
+    one, two, three = (worker.chunks for worker in workers)
     return one, two, three
 
 
