@@ -40,10 +40,10 @@ def run(plan: Plan, report: RunReport, figures: Figures) -> Written:
     gc.set_threshold(SELDOM)
     with Writer(plan, report, figures) as writer:
         known = writer.begin()
+        writer.open_when_idle(lambda: True)  # a feed may be waited for, and the run is to be on record
         writer.open_rejects()
         reading = Reading(plan, figures)
         for source, batch in reading.batches(known):
-            writer.open_when_idle(lambda: False)
             writer.apply(batch, source)
             if writer.is_full:
                 break
