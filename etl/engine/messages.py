@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from etl.declare.location import Version
 from etl.records.found import Batch
-from etl.shape.cutter import Cut
+from etl.shape.cuts import Cut
 from etl.shape.layout import Layout
 
 

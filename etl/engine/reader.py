@@ -18,7 +18,8 @@ from etl.engine.messages import Chunk, Credit, Done, End, Lost, Opening, Ready, 
 from etl.errors import EmptyFeed
 from etl.faults import reached
 from etl.records.wanted import Wanted
-from etl.shape.cutter import Cut, Cutter, Halt
+from etl.shape.cuts import Cut, Halt
+from etl.shape.cutter import Cutter
 from etl.slabs import Slabs
 from etl.source.feed import Feed
 

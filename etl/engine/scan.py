@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from etl.engine.plan import CHUNK_BYTES, RECORD_BYTES
 from etl.errors import MalformedFeed
 from etl.records.chunks import USUAL, ChunkParser, Handling
-from etl.records.found import Batch, Parsed, too_long
+from etl.records.found import Batch
 from etl.records.wanted import Wanted
-from etl.shape.cutter import Cut, Cutter, Halt
+from etl.shape.cuts import Halt
+from etl.shape.cutter import Cutter
 from etl.slabs import Slabs
 from etl.source.feed import Feed
 
@@ -83,7 +84,7 @@ class Scan:
             if self._cutter.layout is not layout:
                 layout = self._cutter.layout
                 self._parser.open(layout, self._base)
-            batch = parse(self._parser, self._buffer, cut).batch()
+            batch = self._parser.parse_cut(self._buffer, cut).batch()
             if batch.malformed is None:
                 yield batch
             elif cut.exact:
@@ -91,18 +92,3 @@ class Scan:
             else:
                 self._cutter.take_back(cut, bytes(self._buffer[: cut.consumed]))
         self._progress(self._cutter.offset)
-
-
-def parse(
-    parser: ChunkParser, buffer: memoryview, cut: Cut, attempt: Callable[[int], bool] | None = None
-) -> Parsed:
-    """Return what was cut holds, which is at the beginning of a buffer.
-
-    With `attempt` it is parsed record by record, and one of which that says no, by its number, is a reject.
-    """
-    data = buffer[: cut.length]
-    if cut.size is not None:
-        return too_long(cut.offset, cut.size, bytes(data))
-    if attempt is not None:
-        return parser.parse_apart(data, cut.offset, cut.exact, attempt)
-    return parser.parse(data, cut.offset, cut.exact)

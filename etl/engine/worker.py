@@ -7,7 +7,6 @@ import gc
 from etl.engine.channels import WorkerQueues
 from etl.engine.messages import Answer, Attempt, Chunk, End, Opening, ToWorker
 from etl.engine.plan import Plan
-from etl.engine.scan import parse
 from etl.faults import reached
 from etl.records.chunks import ChunkParser, Handling
 from etl.records.wanted import Wanted
@@ -56,5 +55,5 @@ def _answer(task: Chunk, slabs: Slabs, source: int, parser: ChunkParser, queues:
         queues.results.put(Attempt(number))
         return number not in poison
 
-    found = parse(parser, slabs[task.slab], task.cut, None if poison is None else attempt)
+    found = parser.parse_cut(slabs[task.slab], task.cut, None if poison is None else attempt)
     return Answer(source, task.slab, task.cut.exact, task.next_worker, found.batch())

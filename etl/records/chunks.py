@@ -14,11 +14,12 @@ from typing import Any
 from etl.records.containers import CONTAINERS, Piece
 from etl.records.counting import VALIDATORS
 from etl.records.exact import RecordParser
-from etl.records.found import Parsed, Rows
+from etl.records.found import Parsed, Rows, too_long
 from etl.records.prefilter import RawFilter
 from etl.records.search import SEARCHES
 from etl.records.strategies import ByCandidates, Strategy, ToldApart, Whole
 from etl.records.wanted import Wanted
+from etl.shape.cuts import Cut
 from etl.shape.layout import Layout, last_boundary
 from etl.shape.patterns import Buffer
 
@@ -100,6 +101,20 @@ class ChunkParser:
         self._some: Strategy = told_apart
         self._few: Strategy = ByCandidates(self._exactly, records, self._signature)
 
+    def parse_cut(
+        self, buffer: memoryview, cut: Cut, attempt: Callable[[int], bool] | None = None
+    ) -> Parsed:
+        """Return what was cut holds, which is at the beginning of a buffer.
+
+        With `attempt` it is parsed record by record; one of which that says no, by its number, is a reject.
+        """
+        data = buffer[: cut.length]
+        if cut.size is not None:
+            return too_long(cut.offset, cut.size, bytes(data))
+        if attempt is not None:
+            return self._one_by_one(data, cut.offset, cut.exact, attempt)
+        return self.parse(data, cut.offset, cut.exact)
+
     def parse(self, chunk: Buffer, offset: int, exact: bool = True) -> Parsed:
         """Return what `chunk`, which stands at `offset` in the document, holds.
 
@@ -115,12 +130,6 @@ class ChunkParser:
                 return self._one_by_one(chunk, offset, exact)
             parsed.add(found, self._handling.pack)
         return parsed
-
-    def parse_apart(
-        self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool]
-    ) -> Parsed:
-        """Do the same record by record; one of which `attempt` says no, by its number, is a reject."""
-        return self._one_by_one(chunk, offset, exact, attempt)
 
     def _pieces(self, chunk: Buffer) -> Iterator[tuple[int, int]]:
         """Yield where each piece of a chunk starts and stops, cut at boundaries as the chunk was."""

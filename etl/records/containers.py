@@ -22,7 +22,6 @@ from etl.records.wanted import Wanted
 from etl.shape.diagnosis import refuse_member, strictly
 from etl.shape.layout import Container
 from etl.shape.patterns import BLANK, SPACE, STRING
-from etl.shape.scanner import Scanner
 
 _KEY = re.compile(SPACE + rb"(" + STRING + rb")" + SPACE + rb":", re.DOTALL)
 _PLAIN_KEY = re.compile(SPACE + rb'"([^"\\\x00-\x1f]*+)"' + SPACE + rb":")
@@ -131,6 +130,9 @@ class Records(ABC):
 
     def split(self, chunk: bytes) -> Iterator[tuple[int, int]]:
         """Yield where each record of a chunk starts and stops."""
+        from etl.shape.scanner import Scanner  # which few chunks need, and whose patterns take long to
+        compile
+
         scanner = Scanner()
         scanner.feed(chunk)
         separators = scanner.separators

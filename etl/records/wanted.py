@@ -11,7 +11,7 @@ import msgspec
 
 from etl.declare.match import Match
 from etl.declare.pipeline import Pipeline, Selection
-from etl.shape.head import RecordSigns
+from etl.shape.layout import RecordSigns
 
 
 def signs_of(pipeline: Pipeline) -> RecordSigns:

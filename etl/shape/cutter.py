@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from etl.errors import MalformedFeed, TruncatedFeed
+from etl.shape.cuts import Cut, Halt
 from etl.shape.document import TAIL_LIMIT, Envelope
 from etl.shape.events import refusing
-from etl.shape.head import RecordSigns, inspect
-from etl.shape.layout import Container, last_boundary, learned
+from etl.shape.head import inspect
+from etl.shape.layout import Container, RecordSigns, last_boundary, learned
 from etl.shape.patterns import BLANK
 from etl.shape.scanner import LineScanner, Scanner
 
@@ -33,30 +33,6 @@ OPENING_BYTES = 4096
 
 BEGINNING_BYTES = 1000
 """How much is kept of a record that is too long, in the buffer that it does not fit into."""
-
-
-class Cut(NamedTuple):
-    """What was cut: whole records, at the beginning of the buffer; or the beginning of one too long."""
-
-    offset: int
-    """Where it begins in the decoded document, in bytes."""
-    length: int
-    """How much of the buffer is filled, without the separators around the records."""
-    consumed: int
-    """How long it is in the feed, with the separator after it."""
-    exact: bool
-    """Cut by following every bracket, not by a signature: if it does not parse, the feed is bad."""
-    after_separator: bool
-    """There is a separator before it."""
-    size: int | None = None
-    """The length of a record that is too long for the buffer, in which only its beginning is then."""
-
-
-class Halt(Enum):
-    """Why nothing was cut."""
-
-    UNPROVED = "what was cut before has to be proved first"
-    END = "the document is complete, and there is no more of it"
 
 
 class Cutter:

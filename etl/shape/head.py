@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import ijson
 
 from etl.errors import EmptyFeed, MalformedFeed, TruncatedFeed
 from etl.shape.document import Envelope
 from etl.shape.events import events_of, refused
-from etl.shape.layout import Container, Layout
+from etl.shape.layout import Container, Layout, RecordSigns
 from etl.shape.misplaced import elsewhere, refuse_several
 from etl.source.formats import refuse_others
 
@@ -42,17 +42,6 @@ class _Level:
     """Its first member's name."""
     key: str | None = None
     """The latest member's name."""
-
-
-class RecordSigns(NamedTuple):
-    """How the first record of a feed is recognised."""
-
-    marker: str | None
-    """A member that every record has, an object; None where a record may be anything."""
-    envelope: tuple[str, ...]
-    """Members of the root under which the records may be."""
-    members: tuple[str, ...]
-    """The names by which a record usually begins."""
 
 
 class Readable(Protocol):

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from etl.shape.patterns import SPACE, Buffer
 
@@ -40,6 +41,17 @@ class Container(Enum):
     def closing(self) -> bytes:
         """The bracket that closes it."""
         return {"object": b"}", "array": b"]"}.get(self.value, b"")
+
+
+class RecordSigns(NamedTuple):
+    """How the first record of a feed is recognised."""
+
+    marker: str | None
+    """A member that every record has, an object; None where a record may be anything."""
+    envelope: tuple[str, ...]
+    """Members of the root under which the records may be."""
+    members: tuple[str, ...]
+    """The names by which a record usually begins."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ from etl.engine.channels import Workers
 from etl.engine.figures import Figures
 from etl.engine.messages import Answer, Chunk, Credit, Done, End, Opening, ToReader, ToWorker
 from etl.engine.reader import Reader
-from etl.engine.scan import parse
 from etl.errors import MalformedFeed
 from etl.records.chunks import ChunkParser, Handling, Thresholds
 from etl.records.found import Reject
 from etl.records.wanted import Wanted
-from etl.shape.cutter import Cut
+from etl.shape.cuts import Cut
 from etl.shape.layout import Container, Layout
 from etl.slabs import Slabs
 from etl.source.feed import MAGIC_BYTES, Counted, Feed, compression
@@ -116,7 +115,7 @@ class _Worker:
             self._parser.open(task.layout, task.base)
             self._found.container = task.layout.container
         elif isinstance(task, Chunk):
-            batch = parse(self._parser, self._slabs[task.slab], task.cut).batch()
+            batch = self._parser.parse_cut(self._slabs[task.slab], task.cut).batch()
             self.results.append((task.cut, Answer(0, task.slab, task.cut.exact, task.next_worker, batch)))
         elif task is not None:
             self.results.append(task)
