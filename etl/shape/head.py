@@ -7,6 +7,7 @@ opens is known.
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Protocol
@@ -64,7 +65,9 @@ def inspect(stream: Readable, signs: RecordSigns) -> tuple[bytes, Layout]:
         head += more[:count]
         complete = count < size
         try:
-            return head, learn(head, complete, *signs)
+            if signs.marker is None:
+                return head, learn_by_place(head, complete, signs.envelope, signs.members)
+            return head, learn(head, complete, signs.marker, signs.envelope, signs.members)
         except MalformedFeed:
             if complete or len(head) >= HEAD_LIMIT:
                 raise
@@ -72,7 +75,7 @@ def inspect(stream: Readable, signs: RecordSigns) -> tuple[bytes, Layout]:
 
 
 def learn(
-    head: bytes, complete: bool, marker: str | None, envelope: tuple[str, ...], members: tuple[str, ...]
+    head: bytes, complete: bool, marker: str, envelope: tuple[str, ...], members: tuple[str, ...]
 ) -> Layout:
     """Learn where the records are from the first bytes of a document (all of it if `complete`).
 
@@ -129,6 +132,68 @@ def learn(
         _judge_without_records(head[begin:], begin, empty)
     where = f" (no object with a member “{marker}”)" if seen is None else elsewhere(*seen)
     raise MalformedFeed(f"no record found in the first {len(head):,} bytes{where}")
+
+
+def learn_by_place(
+    head: bytes, complete: bool, envelope: tuple[str, ...], members: tuple[str, ...]
+) -> Layout:
+    """Learn where the records are where one may be any value, and so is known by its place alone.
+
+    Where a line is a document by itself and another one follows, or the root begins as a record does (with
+    one of `members`), the records are JSON lines. Else they are what the root holds; or a member of the
+    root of one of the names `envelope`, if it is the first that is an object or array, but for an error.
+
+    Raises:
+        EmptyFeed, MalformedFeed, TruncatedFeed, ReplyError: as `learn`.
+    """
+    begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
+    refuse_others(head)
+    document = head[begin:]
+    if _is_lines(document):
+        return Layout(Container.LINES, (), begin, members)
+    events = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events, multiple_values=True)
+    root: Container | None = None
+    start, depth, key = 0, 0, None
+    found: Layout | None = None  # unless it turns out to be empty
+    empty = False
+    for offset, event, value in refused(events_of(parser, events, document, begin)):
+        if found is not None:
+            if event not in ("end_map", "end_array"):
+                return found
+            found, empty = None, True
+        if root is None:
+            if event not in _OPENING:
+                return Layout(Container.LINES, (), begin, members)
+            root, start = _OPENING[event], offset + 1
+        elif root is Container.ARRAY and depth == 1 and event != "end_array":
+            return Layout(root, (), start, members)
+        elif depth == 1 and event == "map_key":
+            if key is None and value in members:
+                return Layout(Container.LINES, (), begin, members)
+            key = value
+        elif depth == 1 and event in _OPENING and key in envelope:
+            found = Layout(_OPENING[event], (str(key),), offset + 1, members)
+        elif depth == 1 and event in _OPENING and key != "error":
+            return Layout(root, (), start, members)
+        depth += (event in _OPENING) - (event in ("end_map", "end_array"))
+    if complete:
+        _judge_without_records(document, begin, empty or key is None)
+    if root is Container.OBJECT and (complete or len(head) >= HEAD_LIMIT):
+        return Layout(root, (), start, members)
+    raise MalformedFeed(f"no record found in the first {len(head):,} bytes")
+
+
+def _is_lines(document: bytes) -> bool:
+    """Say whether the first line is a document by itself, with another one after it."""
+    line, newline, rest = document.lstrip().partition(b"\n")
+    if not newline or not rest.strip():
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _judge_without_records(document: bytes, begin: int, empty: bool) -> None:
