@@ -1,7 +1,7 @@
 """The queues between the processes: each has one sender and one receiver, so there is nothing to lock.
 
 A process that is killed inside a `multiprocessing.Queue` can leave its lock held for good. Here it leaves a
-closed pipe: whoever waits for a dead worker's results is told so, once all that it had sent is received.
+closed pipe: whoever waits for a dead worker's results gets `Gone`, once all that it had sent is received.
 """
 
 from __future__ import annotations

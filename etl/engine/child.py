@@ -72,7 +72,7 @@ def _name() -> str:
 
 
 def _follow(parent: Connection) -> None:
-    """End with the parent: without it nobody would take the results or remove the processes."""
+    """End with the parent: without it nobody would receive the results or end the processes."""
     wait([parent])
     os._exit(ProcessDied.exit_status)
 

@@ -14,7 +14,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def settle_inherited() -> None:
-    """Set what whoever started this process may have left ignored or blocked.
+    """Set to their defaults the signals that whoever started this process may have left ignored or blocked.
 
     Ended children must be waited for, a request to end must be heard, and a closed pipe is an error as any
     other. SIGINT and SIGHUP stay ignored where they are: by that a shell keeps what it runs in the
@@ -27,7 +27,7 @@ def settle_inherited() -> None:
 
 
 def ignore_stopping() -> None:
-    """Let no signal end the process: all is done and told, and it would change the status alone."""
+    """Let no signal end the process: all is done and reported, and it would only change the status."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 

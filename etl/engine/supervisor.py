@@ -32,7 +32,7 @@ from etl.ledger.report import RunReport, Written
 from etl.slabs import Slabs
 
 TICK_SECONDS = 0.1
-"""How often signals are looked at and progress is shown."""
+"""How often signals are checked and progress is shown."""
 
 MEMORY_SECONDS = 5.0
 """How often memory is measured, at the least."""

@@ -1,8 +1,8 @@
 """From the bytes of a chunk to rows and rejects, every byte of it checked.
 
-Each piece of a chunk goes the way that is the fastest by how many of its records may be wanted
-(`etl.records.strategies`). Where a piece does not fit its way, the next one is tried, and in the end the
-whole chunk is looked at record by record (`etl.records.exact`), which is slow and always right.
+Each piece of a chunk is parsed by the strategy that is the fastest for how many of its records may be
+wanted (`etl.records.strategies`). Where a piece does not fit it, the next one is tried, and in the end the
+whole chunk is parsed record by record (`etl.records.exact`), which is slow and always right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from etl.shape.patterns import Buffer
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From where on which way is the fastest, by measurement with records of 500 bytes."""
+    """Which strategy is the fastest where, by measurement with records of 500 bytes."""
 
     dense_bytes: int = 7000
     """With less than so many bytes for each candidate, all records are sooner told apart: about a
@@ -35,7 +35,7 @@ class Thresholds:
     """With less than so many bytes for each candidate, a piece is sooner decoded as a whole: about one half
     may be wanted."""
     piece_bytes: int = 1 << 18
-    """How much of a chunk is looked at at a time: what the parsers make of it stays in the core's cache."""
+    """How much of a chunk is parsed at a time: what the parsers make of it stays in the core's cache."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class ChunkParser:
         yield start, len(chunk)
 
     def _parse_piece(self, data: Buffer, offset: int) -> Parsed | None:
-        """Return what a piece holds; None if no fast way fits it."""
+        """Return what a piece holds; None if no fast strategy fits it."""
         end = len(data) + 1
         if len(self._work) < end + 1:
             self._work = bytearray(2 * (end + 1))
@@ -159,20 +159,20 @@ class ChunkParser:
         return None
 
     def _strategies(self, piece: Piece, candidates: list[int] | None) -> list[Strategy]:
-        """Return the ways to try, the best first."""
+        """Return the strategies to try, the best first."""
         thresholds = self._thresholds
         if candidates is None:
-            ways = [self._all]
+            found = [self._all]
         elif len(candidates) * thresholds.dense_bytes <= piece.size:
             return [self._few]
         elif len(candidates) * thresholds.most_bytes <= piece.size:
-            ways = [self._some, self._all, self._few]
+            found = [self._some, self._all, self._few]
         else:
-            ways = [self._all, self._few]
+            found = [self._all, self._few]
         if self._handling.refuse_nul and self._tools.search.find(piece.work, b"\\u0000") >= 0:
-            # It may be in a text that matters: each record is looked at.
+            # It may be in a text that a row holds, so each record has to be tested.
             return [] if candidates is None else [self._few]
-        return ways
+        return found
 
     def _one_by_one(
         self, chunk: Buffer, offset: int, exact: bool, attempt: Callable[[int], bool] | None = None

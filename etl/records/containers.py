@@ -82,7 +82,7 @@ class Records(ABC):
     """The records of one kind of container, for one record type.
 
     What raises one of `UNFIT` does so for bytes that are malformed, or well-formed but not to be taken in
-    this way: the caller looks closer.
+    this way: the caller tries another strategy.
     """
 
     kind: Container
@@ -130,8 +130,7 @@ class Records(ABC):
 
     def split(self, chunk: bytes) -> Iterator[tuple[int, int]]:
         """Yield where each record of a chunk starts and stops."""
-        from etl.shape.scanner import Scanner  # which few chunks need, and whose patterns take long to
-        compile
+        from etl.shape.scanner import Scanner  # its patterns take long to compile, and few chunks need it
 
         scanner = Scanner()
         scanner.feed(chunk)

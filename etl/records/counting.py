@@ -39,7 +39,7 @@ class Simd:
 
 
 class Skipping:
-    """msgspec's decoder, told to take nothing but where each value begins and ends.
+    """msgspec's decoder, made to keep nothing but where each value begins and ends.
 
     Of several members with the same name it keeps one, so it alone does not say how many there are. But
     each has its bytes, and a colon outside of the values: where there are no more of either than those that

@@ -30,7 +30,7 @@ _DIGITS = re.compile(rb"([0-9]{15})[0-9]+")
 def events_of(parser: Any, events: Any, data: bytes, start: int) -> Iterator[tuple[int, str, Any]]:
     """Send `data`, which stands at `start`, to a parser; yield its events with their tokens' offsets.
 
-    Sent by tokens, the parser never has to look at anything twice: it begins anew with a token whose end it
+    Sent by tokens, the parser never has to read anything twice: it begins anew with a token whose end it
     has not seen, which takes quadratic time for long ones, and names no offsets. What it would change, or
     take for JSON though it is none, is settled before.
 
@@ -91,7 +91,8 @@ def _settled(found: re.Match[bytes], offset: int) -> bytes:
     # Of a number, only the first digits are of use: no error code is longer.
     if found["cut"]:
         ijson.basic_parse_coro(ijson.sendable_list()).send(b"[" + _DIGITS.sub(rb"\1", found[0]))
-        return b'""' if found[0].startswith(b'"') else b"0 "  # is this the place for any such token?
+        # In its place, a whole token of its kind: is one allowed here?
+        return b'""' if found[0].startswith(b'"') else b"0 "
     if found["scalar"]:
         return _DIGITS.sub(rb"\1", found[0]) + b" "  # which ends it
     if found["blank"]:

@@ -3,7 +3,7 @@ r"""JSON's grammar (RFC 8259) followed through one record of any length, in cons
 For records that are too long to be kept: they come in pieces, and what is remembered from one to the next
 is which brackets are open, what may come next, and a token that the piece has cut. Runs of members that
 are nested no deeper than `_NESTED` are one match each, and so pass at some 50 MB a second; other tokens
-are looked at one by one.
+are matched one by one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from etl.shape.patterns import BLANK, SPACE, Buffer, repeated
 DEEPEST = 1 << 20
 """How many brackets may be open at once, each of which takes a byte."""
 
-PIECE_BYTES = 1 << 18
-"""How much is looked at at a time: decoded, as UTF-8 has to be, it is up to four times as large."""
+CHECKED_BYTES = 1 << 18
+"""How many bytes are checked at a time: decoded, to see that they are UTF-8, they are up to four times as
+many."""
 
 _NESTED = 5
 
@@ -121,8 +122,8 @@ class Grammar:
         Raises:
             NotJson: no record can go on like this.
         """
-        for start in range(0, len(data), PIECE_BYTES):
-            self._feed(bytes(data[start : start + PIECE_BYTES]))
+        for start in range(0, len(data), CHECKED_BYTES):
+            self._feed(bytes(data[start : start + CHECKED_BYTES]))
 
     def close(self) -> None:
         """Check that the record is complete.
@@ -194,7 +195,7 @@ class Grammar:
         return end
 
     def _begin(self, data: bytes, position: int, start: int) -> int:
-        """Go into arrays; or into objects, as far as each is the first value in another; or into one."""
+        """Pass over opening brackets: of arrays, of objects each the first value of another, or one."""
         if found := _ARRAYS.match(data, position):
             count, state = found[0].count(b"["), _State.FIRST_VALUE
         elif found := _OBJECTS.match(data, position):

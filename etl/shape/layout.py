@@ -97,7 +97,7 @@ def learned(layout: Layout, data: Buffer, separators: Iterable[int]) -> Layout:
 def last_boundary(signature: re.Pattern[bytes], data: Buffer, start: int, end: int) -> int:
     """Return the offset of the last separator in `data[start:end]`, or -1.
 
-    Searches ever larger windows from the end, so that the usual case looks at a few records only.
+    Searches ever larger windows from the end, so that usually only a few records are searched.
     """
     window = 1024
     while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 Buffer = bytes | bytearray | memoryview
-"""What bytes are looked at in."""
+"""What patterns are matched against."""
 
 BLANK = b" \t\n\r"
 """JSON's white space (RFC 8259, section 2)."""
@@ -13,6 +13,7 @@ SPACE = rb"[ \t\n\r]*+"
 
 
 SOME = 256
+"""How many repetitions one atomic group may hold."""
 
 
 def some(pattern: bytes) -> bytes:
@@ -28,8 +29,8 @@ def some(pattern: bytes) -> bytes:
 def repeated(pattern: bytes) -> bytes:
     """Return the same of any number of them, at least one.
 
-    A repetition remembers each of its turns until its atomic group ends, some 100 bytes: by `SOME` at a
-    time, a million of them take as little as a few thousand.
+    The matcher keeps some 100 bytes for each repetition until its atomic group ends: in groups of `SOME`,
+    a million repetitions take as little memory as a few thousand.
     """
     return rb"(?>(?:" + some(pattern) + rb")+)"
 

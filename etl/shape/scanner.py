@@ -18,12 +18,13 @@ _TEXT = rb"[^\"{}\[\]]*+"
 
 
 def _flat(*more: bytes) -> bytes:
-    """Return a pattern of text, strings, and whatever else there may be."""
+    """Return a pattern of a run of strings, of what `more` matches, and of any text without brackets."""
     return _TEXT + rb"(?:" + some(rb"(?:" + b"|".join((STRING, *more)) + rb")" + _TEXT) + rb"|)"
 
 
-# What changes no depth: with brackets around something flat, and commas, which separate nothing inside. It
-# need not be all of it: the scanner goes on with the next token.
+# Inside a record: a run of text, strings, commas, and whole objects and arrays in which nothing is nested.
+# After it the depth is what it was before, so it is skipped in one match. It need not be the longest such
+# run: the scanner goes on with the next token.
 _INSIDE = re.compile(_flat(rb"\{" + _flat() + rb"\}", rb"\[" + _flat() + rb"\]"), re.DOTALL)
 _STRING_END = re.compile(STRING[1:], re.DOTALL)
 

@@ -5,7 +5,7 @@ each other. The headers of a frame and of its blocks say where it ends (RFC 8878
 apart without decompressing them, as they come: a pipe or a web server does as well as a file.
 
 The first frame is decompressed as it comes, which is all that happens to a stream of one, as `zstd` writes
-it. So is a frame that is too long to be held, whenever its turn is; and if frames decompress to more than a
+it. So is a frame that is too long to be held, when it is next; and if frames decompress to more than a
 buffer holds, what is left of them is. Every byte goes through Arrow's decoder, and it alone judges them:
 what is not understood here, or ends early, goes to it as it stands.
 """
@@ -24,7 +24,7 @@ import pyarrow
 from etl.errors import EtlError
 from etl.slabs import Slabs
 
-PIECE_BYTES = 1 << 18
+READ_BYTES = 1 << 18
 """How much is read at a time."""
 
 RUN_BYTES = 1 << 19
@@ -34,7 +34,7 @@ FRAME_BYTES = 4 << 20
 """How long a frame may be, compressed, that is held as a whole."""
 
 BUFFER_BYTES = 8 << 20
-"""How much a thread decompresses before its turn: a whole frame of `pzstd` at its default level."""
+"""How much a thread decompresses ahead of what is read: a whole frame of `pzstd` at its default level."""
 
 STEP_BYTES = 1 << 20
 """How much it does at a time: Arrow drops what it did in a call in which it meets with an error."""
@@ -230,7 +230,7 @@ class _Space(NamedTuple):
 
 
 class _Run:
-    """Whole frames, held, that a thread decompresses into a buffer before it is their turn."""
+    """Whole frames, held, that a thread decompresses into a buffer before they are to be read."""
 
     def __init__(self, space: _Space, length: int, start: int, threads: ThreadPoolExecutor) -> None:
         self.space = space
@@ -267,7 +267,7 @@ class _Run:
                 self._filled += count
                 self._ended = not count
         except (OSError, pyarrow.ArrowException) as error:
-            self._outcome = error  # when it is their turn
+            self._outcome = error  # raised when they are to be read
 
 
 def _decompressed(stream: pyarrow.NativeFile) -> pyarrow.CompressedInputStream:
@@ -282,7 +282,7 @@ class Frames:
         self._ahead = _Ahead(raw)
         self._threads = ThreadPoolExecutor(threads)
         numbers = range(threads + 1)
-        compressed = Slabs(len(numbers), RUN_BYTES + FRAME_BYTES + PIECE_BYTES)
+        compressed = Slabs(len(numbers), RUN_BYTES + FRAME_BYTES + READ_BYTES)
         decompressed = Slabs(len(numbers), BUFFER_BYTES)
         self._free = [_Space(compressed[number], decompressed[number]) for number in numbers]
         self._parts: deque[_Streamed | _Run] = deque([_Streamed(self._ahead)])
@@ -325,14 +325,14 @@ class Frames:
         length = whole = 0
         try:
             while whole < RUN_BYTES and length - whole <= FRAME_BYTES:
-                count = self._ahead.readinto(held[length : length + PIECE_BYTES])
+                count = self._ahead.readinto(held[length : length + READ_BYTES])
                 if not count:
                     break
                 length += count
                 for end in walk.ends(held[length - count : length]):
                     whole = length - count + end
         except (EtlError, UnknownFrame):
-            pass  # It comes again when it is its turn: then this is where to begin.
+            pass  # It comes again when it is to be read: then this is where to begin.
         else:
             if not length:
                 return None

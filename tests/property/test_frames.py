@@ -20,7 +20,7 @@ from etl.source.frames import UnknownFrame, Walk
 from tests.support.interleaved import Trickle
 
 SIZES = {
-    "PIECE_BYTES": (1, 7, 100, 1 << 18),
+    "READ_BYTES": (1, 7, 100, 1 << 18),
     "RUN_BYTES": (1, 50, 1000, 1 << 19),
     "FRAME_BYTES": (0, 30, 300, 4 << 20),
     "BUFFER_BYTES": (1, 100, 10_000, 1 << 20),

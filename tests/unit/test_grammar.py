@@ -108,7 +108,7 @@ def test_a_member_has_a_key_and_one_value(data: bytes) -> None:
 
 @pytest.mark.parametrize("pieces", [1, 3, 1 << 18])
 def test_tokens_may_be_of_any_length(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(etl.shape.grammar, "PIECE_BYTES", pieces)
+    monkeypatch.setattr(etl.shape.grammar, "CHECKED_BYTES", pieces)
     digits = b"7" * 100_000
     for value in (digits, b"-0." + digits, b"1e" + digits, b'"' + digits + b'"', b" " * 100_000 + b"1"):
         assert refused_at(value, [len(value)]) is None
