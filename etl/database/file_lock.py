@@ -1,31 +1,17 @@
-"""One run at a time: a lock that goes with the process that holds it, however that ends.
+"""The lock of an SQLite file: one of the open file that the kernel keeps, or one of a file beside it.
 
-PostgreSQL keeps it with a transaction (an advisory lock, section 13.3.5 of its manual): behind a pooler a
-session is nobody's own, but a transaction is. On an SQLite file it is a lock of the open file that the
-kernel keeps, on a byte far behind any that SQLite reads or locks, or one of a file beside it; it can be had
-before there is a connection.
+It lies on a byte far behind any that SQLite reads or locks, can be had before there is a connection, and
+goes with the process that holds it, however that ends.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import os
 import struct
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
 
-from etl.database.sqlite import address_of, file_of_engine
-from etl.errors import DatabaseError, LockHeld
-
-if TYPE_CHECKING:  # they take long to import
-    import sqlalchemy as sa
-
-WAIT_SECONDS = 0.5
-"""How often a run that waits for the lock tries again."""
+from etl.errors import DatabaseError
 
 _LOCK_BYTE = 1 << 62
 
@@ -37,8 +23,6 @@ _HELD = {errno.EAGAIN, errno.EACCES}
 
 _LACKING = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What systems say that do not know locks of open files."""
-
-logger = logging.getLogger(__name__)
 
 
 class FileLock:
@@ -122,96 +106,3 @@ class FileLock:
 def _byte() -> bytes:
     """Return what fcntl(2) is told of the byte that is locked."""
     return struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BYTE, 1, 0)
-
-
-def lock_early(url: str) -> FileLock | None:
-    """Take the lock of the database of a URL, where that needs no connection and no waiting.
-
-    Raises:
-        DatabaseError: there is no lock to be had there.
-    """
-    address = address_of(url)
-    if address is None or address.file is None or address.query:  # or as SQLite will open it
-        return None
-    try:
-        lock = FileLock(address.file)
-    except OSError:  # as SQLite will say
-        return None
-    try:
-        taken = lock.attempt()
-    except DatabaseError:
-        lock.close()
-        raise
-    if taken:
-        return lock
-    lock.close()
-    return None
-
-
-def take_lock(
-    connection: sa.Connection,
-    pipeline: str,
-    wait: bool,
-    held: FileLock | None = None,
-    run_id: int | None = None,
-) -> FileLock | None:
-    """Take the lock of a pipeline in a database; if another run has it, `wait` for its end.
-
-    On PostgreSQL a transaction begins, and the lock ends with it. On SQLite the lock is returned, which
-    ends with the engine, unless it is `held` already. `run_id` is this run's, if it has one.
-
-    Raises:
-        LockHeld: another run has it.
-        DatabaseError: the database's file cannot be opened.
-    """
-    file = file_of_engine(connection.engine)
-    if connection.dialect.name == "postgresql":
-        _acquire(partial(_begin_locked, connection, pipeline), connection, pipeline, wait, run_id)
-        return None
-    if file is None or (held is not None and held.path == file):
-        return held  # nobody else has it
-    lock = _file_lock(connection.engine, file)
-    _acquire(lock.attempt, connection, pipeline, wait, run_id)
-    return lock
-
-
-def _acquire(
-    attempt: Callable[[], bool], connection: sa.Connection, pipeline: str, wait: bool, run_id: int | None
-) -> None:
-    from etl.ledger import runs as ledger
-
-    told = False
-    while not attempt():
-        if not told:
-            holder = ledger.run_at_work(connection, pipeline, run_id)
-            if not wait:
-                raise LockHeld(f"another run is at work{holder}")
-            logger.info("waiting for another run to end%s", holder)
-            told = True
-        time.sleep(WAIT_SECONDS)
-
-
-def _begin_locked(connection: sa.Connection, pipeline: str) -> bool:
-    """Begin a transaction that holds the lock of a pipeline, if it is free; say whether it was."""
-    import sqlalchemy as sa
-
-    from etl.database.schema import namespace_of
-
-    transaction = connection.begin()
-    # Two schemas of one database are two databases to whoever uses them.
-    key = sa.func.hashtextextended(f"{namespace_of(connection)}.etl.{pipeline}", 0)
-    acquired: bool = connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar_one()
-    if not acquired:
-        transaction.rollback()
-    return acquired
-
-
-def _file_lock(engine: sa.Engine, path: str) -> FileLock:
-    from sqlalchemy import event
-
-    try:
-        lock = FileLock(path)
-    except OSError as error:
-        raise DatabaseError(f"database: opening: {path}: {error.strerror}") from None
-    event.listen(engine, "engine_disposed", lambda _engine: lock.close())
-    return lock

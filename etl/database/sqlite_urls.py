@@ -1,6 +1,4 @@
-"""SQLite's files: which one a database URL means, what it cannot mean, and how to open one only to read.
-
-All of it without SQLAlchemy, which takes long to import.
+"""What the URL of an SQLite database means, and what it cannot mean; without SQLAlchemy.
 
 A URL is read as SQLAlchemy 2.1 reads it ("Pysqlite", "URI Connections"): what follows the third slash is
 the database, percent-decoded. With `?uri=true` SQLite reads that once more, as its own kind of URI
@@ -11,18 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 from etl.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    import sqlalchemy as sa
 
 BUSY_SECONDS = 30
 """How long to wait for another writer of a file, unless the URL says otherwise (`?timeout=`)."""
@@ -71,7 +61,7 @@ class Address:
     @property
     def is_read_only(self) -> bool:
         """Whether the URL lets nothing be written."""
-        return self.options.get("mode") == "ro" or _is_true(self.options.get("immutable", ""))
+        return self.options.get("mode") == "ro" or is_true(self.options.get("immutable", ""))
 
     @property
     def timeout(self) -> float:
@@ -128,14 +118,6 @@ def _address(name: str, query: dict[str, str], fault: str | None = None) -> Addr
     )
 
 
-def file_of_engine(engine: sa.Engine) -> str | None:
-    """Return the file of an engine, as `file_of` does of its URL."""
-    if engine.dialect.name != "sqlite":
-        return None
-    query = {name: value for name, value in engine.url.query.items() if isinstance(value, str)}
-    return _address(engine.url.database or "", query).file
-
-
 def _misfit(
     query: dict[str, str], given: dict[str, str], options: dict[str, str], name: str, is_uri: bool
 ) -> str | None:
@@ -145,7 +127,7 @@ def _misfit(
         return f"{option}= is heeded only as in sqlite:///file:PATH?{option}=...&uri=true"
     if options.get("vfs", "unix") not in ("unix", "memdb"):
         return "another vfs= than SQLite's own has other locks"
-    if _is_true(options.get("nolock", "")):
+    if is_true(options.get("nolock", "")):
         return "with nolock= a run's processes would not know of each other"
     if options.get("mode", "rwc") not in ("ro", "rw", "rwc", "memory"):
         return "mode= can be ro, rw, rwc or memory"
@@ -155,7 +137,7 @@ def _misfit(
     return f"{min(others)}= would change how its transactions and values are treated" if others else None
 
 
-def _is_true(text: str) -> bool:
+def is_true(text: str) -> bool:
     """Say whether SQLite takes the text for true (sqlite3GetBoolean)."""
     return text.lower() in ("yes", "true", "on") or (text.isdigit() and int(text) != 0)
 
@@ -222,103 +204,3 @@ def _read_uri(text: str) -> tuple[str | None, dict[str, str]]:
 def _decoded(raw: bytes) -> str:
     """Decode escapes; an escaped NUL hides the rest of a part."""
     return os.fsdecode(unquote_to_bytes(raw).partition(b"\0")[0])
-
-
-# Opened only to read -----------------------------------------------------------------------------------
-
-
-def connect_to_read(url: str) -> sqlite3.Connection:
-    """Open the database of a URL so that nothing can be written, and nothing comes to be.
-
-    A transaction that a killed program has left half done is rolled back, as every reader has to.
-
-    Raises:
-        ConfigurationError: as `check`, for one that need not last.
-        sqlite3.Error: it cannot be opened.
-    """
-    import sqlite3
-
-    address = check(url, writes=False, lasting=False)
-    if address.file is None:
-        return _connect(MEMORY, address.timeout)
-    if _is_true(address.options.get("immutable", "")):
-        return _connect(_uri(address.file, "immutable=1"), address.timeout)
-    ways = ["mode=ro"]
-    if (
-        _is_wal(address.file)
-        and not Path(f"{address.file}-wal").exists()
-        and os.access(address.file, os.W_OK)
-    ):
-        # Who only reads would leave the companions behind; who may write takes them along at the end.
-        ways.insert(0, "mode=rw")
-    for way in ways:
-        connection = _connect(_uri(address.file, way), address.timeout)
-        try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA schema_version").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            name = error.sqlite_errorname
-            if name in ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY") and "mode=rw" not in ways:
-                ways.append("mode=rw")
-            elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) and _is_settled(address.file):
-                ways.append("immutable=1")
-            if way == ways[-1]:
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise AssertionError
-
-
-def connect_to_copy(url: str) -> sqlite3.Connection:
-    """Return a copy of a URL's database as it is now, which nobody else sees and which ends with it.
-
-    What does not fit into SQLite's cache (2 MB) is in a file without a name, where SQLite's temporary files
-    go. Of a file that is not there the copy is empty.
-
-    Raises:
-        As `connect_to_read`.
-    """
-    address = check(url, writes=False, lasting=False)
-    copy = _connect("", address.timeout)
-    try:
-        if address.file is not None and Path(address.file).exists():
-            with closing(connect_to_read(url)) as original:
-                original.backup(copy)
-    except BaseException:
-        copy.close()
-        raise
-    return copy
-
-
-def _connect(name: str, timeout: float) -> sqlite3.Connection:
-    import sqlite3
-
-    return sqlite3.connect(name, timeout=timeout, uri=True, check_same_thread=False)
-
-
-def _uri(file: str, options: str) -> str:
-    """Return SQLite's URI of an absolute path, whatever bytes it is made of."""
-    return f"file:{quote_from_bytes(os.fsencode(file))}?{options}"
-
-
-def _is_wal(file: str) -> bool:
-    """Say whether changes go to a write-ahead log first (SQLite's file format, 1.3.3).
-
-    To close a file ends every lock that SQLite has on it in this process: none may have it open.
-    """
-    with suppress(OSError), open(file, "rb") as opened:
-        return opened.read(20)[18:] == b"\2\2"
-    return False
-
-
-def _is_settled(file: str) -> bool:
-    """Say whether all that was committed is in the file, in a place that cannot be written."""
-    for suffix in ("-wal", "-journal", "-shm"):
-        with suppress(OSError):
-            if os.stat(file + suffix).st_size:
-                return False
-    return not (os.access(file, os.W_OK) and os.access(os.path.dirname(file), os.W_OK))

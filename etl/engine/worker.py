@@ -10,7 +10,7 @@ from etl.engine.plan import Plan
 from etl.faults import reached
 from etl.records.fast import ChunkParser
 from etl.records.found import Parsed, Reject
-from etl.sink.packing import packer
+from etl.records.raw import RawParser
 from etl.slabs import Slabs
 
 NAP_SECONDS = 0.001
@@ -33,10 +33,11 @@ def work(plan: Plan, slabs: Slabs, line: Line) -> None:
             line.results.put(task)
         elif opening is not None:
             if parser is None:  # many a worker has no chunk to look at
-                parser = ChunkParser(
+                destination = plan.destination
+                parser = (RawParser if destination.wants_raw else ChunkParser)(
                     plan.pipeline, plan.selection, opening.layout, opening.base,
-                    salvage=plan.on_error == "salvage", refuse_nul=plan.refuses_nul,
-                    pack=packer(plan),
+                    salvage=plan.on_error == "salvage", refuse_nul=not destination.holds_nul,
+                    pack=destination.pack if plan.limit is None else None,  # or else they are counted
                 )  # fmt: skip
             reached("received")
             exact = isinstance(task, Oversize) or task.exact

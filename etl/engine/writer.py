@@ -16,13 +16,13 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from etl.database.database import Lock
 from etl.declare.location import Version
 from etl.engine.channels import Channel, Gone, Lines
 from etl.engine.figures import Figures
 from etl.engine.messages import Attempt, Batch, Credit, Done, End, Lost, Ready, Result, Word
 from etl.engine.plan import Plan
 from etl.errors import MalformedFeed, ProcessDied, TooManyRejects
-from etl.ledger.lock import FileLock, lock_early
 from etl.ledger.report import RunReport, Written
 from etl.records.found import Reject, Rows
 from etl.sink.rejects_file import RejectsFile
@@ -87,7 +87,7 @@ class Writer:
         self._rejects_file: RejectsFile | None = None
         self._full = False
         self._stack = ExitStack()
-        self._lock: FileLock | None = None
+        self._lock: Lock | None = None
         self._importing: Thread | None = None
         self._session: Session | None = None
 
@@ -119,7 +119,7 @@ class Writer:
     def _begin(self) -> Version | None:
         """Take the run's lock, and open the session now or later; return what is known of the feed."""
         if not (self._plan.may_skip or self._plan.dry_run):
-            self._lock = lock_early(self._plan.target.url)
+            self._lock = self._plan.target.database.early_lock()
         if self._lock is None:
             return self._open()
         self._stack.callback(self._lock.close)
