@@ -65,6 +65,12 @@ def batch_of(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBat
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+def message_of(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> bytes:
+    """Return rows, but their position, as a record batch in Arrow's format between processes (IPC)."""
+    message: bytes = batch_of(rows, schema).serialize().to_pybytes()
+    return message
+
+
 def _array_of(column: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if kind == pa.int64():
         with suppress(TypeError):  # a null among them

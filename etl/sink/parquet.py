@@ -88,12 +88,11 @@ class Parquet(FileDestination):
 
     def pack(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
         """Return rows, but their position, as a record batch in Arrow's format between processes (IPC)."""
-        from etl.sink.arrow import batch_of, misfit
+        from etl.sink.arrow import message_of, misfit
 
         schema = self._columns.schema
         with misfits_named(self.maker, rows, schema.names, lambda: misfit(rows, schema)):
-            message: bytes = batch_of(rows, schema).serialize().to_pybytes()
-        return message
+            return message_of(rows, schema)
 
     def open(self, connection: sa.Connection, batch_rows: int | None, dry_run: bool) -> Staging:
         """As the base class says; what a dry run writes is not put in place."""
