@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etl.declare.columns import column
+from etl.declare.columns import Column, column
 from etl.declare.destination import Destination
 from etl.declare.mistakes import maker_of_rows
 from etl.errors import ConfigurationError
@@ -39,7 +39,7 @@ _TO_STANDARD_OUTPUT = ".jsonl"
 
 
 def table(
-    name: str, key: str | Sequence[str] = (), columns: Mapping[str, type] | None = None
+    name: str, key: str | Sequence[str] = (), columns: Mapping[str, Any] | None = None
 ) -> Destination:
     """A table of the database that has one row for each `key`, always the last that a feed had.
 
@@ -52,7 +52,7 @@ def table(
     return Table(
         name=name,
         key=(key,) if isinstance(key, str) else tuple(key),
-        given=None if columns is None else tuple(column(*item) for item in columns.items()),
+        given=_columns(columns),
     )
 
 
@@ -64,14 +64,19 @@ def tables(reference: str) -> Destination:
 
 
 def parquet(
-    columns: str | None = None, file: str | Path | None = None, key: str | None = None
+    columns: str | Mapping[str, Any] | None = None,
+    file: str | Path | None = None,
+    key: str | None = None,
 ) -> Destination:
     """A Parquet file, NAME.parquet unless a file is named.
 
-    Its columns are the record's members, or the `Columns` at `package.module:NAME`. Of rows with the same
-    `key`, a column of the former, the last holds.
+    `columns` are as for `table`; or any that Parquet has, and how they are written: the `Columns` (of
+    `etl.sink.arrow`) at `package.module:NAME`, which name the key themselves. Of rows with the same `key`,
+    a column, the last holds.
     """
-    return _format(".parquet", reference=columns, output=_path(file), key=key)
+    if isinstance(columns, str):
+        return _format(".parquet", reference=columns, output=_path(file), key=key)
+    return _format(".parquet", given=_columns(columns), output=_path(file), key=key)
 
 
 def lines(file: str | Path | None = None) -> Destination:
@@ -79,15 +84,19 @@ def lines(file: str | Path | None = None) -> Destination:
     return _format(".jsonl", output=_path(file), compression=_compression(file))
 
 
-def csv(file: str | Path | None = None) -> Destination:
-    """The rows as CSV; standard output unless a file is named."""
-    return _format(".csv", output=_path(file), compression=_compression(file))
+def csv(file: str | Path | None = None, columns: Mapping[str, Any] | None = None) -> Destination:
+    """The rows as CSV; standard output unless a file is named. `columns` are as for `table`."""
+    return _format(".csv", output=_path(file), compression=_compression(file), given=_columns(columns))
 
 
 def _format(suffix: str, **settings: Any) -> FileDestination:
     module, _, name = FORMATS[suffix].partition(":")
     destination: FileDestination = getattr(importlib.import_module(module), name)(**settings)
     return destination
+
+
+def _columns(given: Mapping[str, Any] | None) -> tuple[Column, ...] | None:
+    return None if given is None else tuple(column(*item) for item in given.items())
 
 
 def _path(file: str | Path | None) -> Path | None:

@@ -26,6 +26,8 @@ class FileDestination(Destination):
     """The file; None is a file of the pipeline's name."""
     rows_of: Destination | None = field(default=None, repr=False)
     """The pipeline's own destination, where this one takes its place: it knows the columns of the rows."""
+    given: tuple[Column, ...] | None = None
+    """The columns of the rows; by default, the record's members."""
 
     name: ClassVar[str]
     """The format, as it is shown."""
@@ -35,10 +37,13 @@ class FileDestination(Destination):
     @property
     def declared(self) -> tuple[Any, ...]:
         """As the base class says."""
-        return (self.name,)
+        given = None if self.given is None else [(c.name, c.kind, c.nullable) for c in self.given]
+        return (self.name, given)
 
     def columns(self, record: type[msgspec.Struct]) -> Sequence[Column]:
         """As the base class says."""
+        if self.given is not None:
+            return self.given
         return super().columns(record) if self.rows_of is None else self.rows_of.columns(record)
 
     @property

@@ -12,7 +12,7 @@ import msgspec
 from etl.file_kinds import FileKind
 from etl.sink.stream_destination import StreamDestination
 
-_KIND = FileKind("a file of JSON lines", re.compile(rb'[\[{"0-9tfn-][^\n]*(?:\n|\Z)'))
+_KIND = FileKind("a file of JSON lines", re.compile(rb'(?:\{["}]|\[\S|["0-9tfn-])'))
 
 _BLANKS = b" \t\r\n"
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^" \t\r\n]+', re.DOTALL)
