@@ -46,8 +46,8 @@ def column(name: str, kind: Any) -> Column:
     rest = [each for each in kinds if each is not type(None)]
     if len(rest) == 1 and rest[0] in KINDS:
         return Column(name, KINDS[rest[0]], nullable)
-    shown = getattr(kind, "__name__", None) if len(kinds) == 1 else None
+    shown = kind.__name__ if isinstance(kind, type) else kind
     raise ValueError(
-        f"the member {name} is of the type {shown or kind}, and a column can be"
+        f"the member {name} is of the type {shown}, and a column can be"
         " str, int, bool, float, or one of these or None"
     )
