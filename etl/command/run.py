@@ -29,7 +29,7 @@ from etl.engine.signals import Signals
 from etl.errors import ConfigurationError, DatabaseError, EtlError, OutputClosed
 from etl.ledger.report import RunReport, Written
 from etl.sink.destinations import destination_of
-from etl.sink.file_destination import is_standard_output
+from etl.sink.names import is_standard_output
 from etl.text import rfc3339
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.database import postgresql_urls
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from etl.database.staging import StagingTable
 
 
-@dataclass(frozen=True)
 class PostgreSQL(Database):
     """A database of a PostgreSQL server, through psycopg2."""
 

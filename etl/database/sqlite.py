@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,6 @@ BEGIN = "sqlite_begin"
 SQLITE_FILE = FileKind("an SQLite database", re.compile(rb"SQLite format 3\0"), may_replace=False)
 
 
-@dataclass(frozen=True)
 class SQLite(Database):
     """An SQLite database: a file, most often."""
 

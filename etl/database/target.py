@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from etl.database.database import Database
-from etl.database.postgresql import PostgreSQL
 from etl.database.postgresql_urls import is_postgresql
-from etl.database.sqlite import SQLite
 from etl.database.sqlite_urls import address_of
 from etl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from etl.database.database import Database
 
 _SCHEME = re.compile(r"(?:jdbc:)?([A-Za-z][A-Za-z0-9+_.-]{0,30}):")
 
@@ -49,9 +50,14 @@ class Target:
         Raises:
             ConfigurationError: the URL is not one of a database that is supported; it is not repeated.
         """
+        # Commands that only show their help name a database, too.
         if address_of(self.url) is not None:
+            from etl.database.sqlite import SQLite
+
             return SQLite(self.url)
         if is_postgresql(self.url):
+            from etl.database.postgresql import PostgreSQL
+
             return PostgreSQL(self.url, self.schema)
         raise ConfigurationError(_refusal(self.url))
 

@@ -15,9 +15,6 @@ those of zstd can be decompressed at the same time."""
 
 GZIP_LEVEL = 6
 
-SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
-"""The kinds of compression, by what a file's name ends with."""
-
 FILE_KINDS = {
     "gzip": FileKind("a gzip file", re.compile(rb"\x1f\x8b")),
     "zstd": FileKind("a zstd file", re.compile(rb"\x28\xb5\x2f\xfd")),

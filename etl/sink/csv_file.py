@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +19,6 @@ _KIND = FileKind("a CSV file with a header in quotes", re.compile(_NAME + rb"(?:
 _QUOTED_OR_NEWLINE = re.compile(rb'"(?:[^"]|"")*"|\n')
 
 
-@dataclass(frozen=True, kw_only=True)
 class Csv(StreamDestination):
     """One line a row; null is an empty field, and the empty text `""`."""
 

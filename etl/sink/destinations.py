@@ -16,13 +16,12 @@ from etl.declare.destination import Destination
 from etl.declare.mistakes import maker_of_rows
 from etl.errors import ConfigurationError
 from etl.redaction import redacted
-from etl.sink.compression import SUFFIXES as COMPRESSIONS
-from etl.sink.file_destination import STANDARD_OUTPUT, FileDestination, is_standard_output
-from etl.sink.stream_destination import StreamDestination
+from etl.sink.names import COMPRESSIONS, STANDARD_OUTPUT, is_standard_output
 
 if TYPE_CHECKING:
     from etl.database.database import Database
     from etl.declare.pipeline import Pipeline
+    from etl.sink.file_destination import FileDestination
 
 FORMATS = {
     ".csv": "etl.sink.csv_file:Csv",
@@ -47,7 +46,7 @@ def table(
     columns are the record's members, or are given as `{"name": str, ...}`, of str, int, bool and float, in
     the order in which `row` returns them; with `X | None`, one may be null.
     """
-    from etl.sink.tables import Table
+    from etl.sink.table import Table
 
     return Table(
         name=name,
@@ -126,6 +125,9 @@ def destination_of(pipeline: Pipeline, database: Database | None, output: Path |
 
 def _at(output: Path, own: Destination) -> Destination:
     """Return the destination that a name means, for rows that otherwise go to the pipeline's `own`."""
+    from etl.sink.file_destination import FileDestination
+    from etl.sink.stream_destination import StreamDestination
+
     suffix, compression = _suffixes(output)
     if isinstance(own, FileDestination) and suffix in (own.suffix, None):
         if not isinstance(own, StreamDestination):

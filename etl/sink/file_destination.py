@@ -12,10 +12,8 @@ import msgspec
 
 from etl.declare.columns import Column
 from etl.declare.destination import Destination
+from etl.sink.names import is_standard_output
 from etl.sink.output_file import partial_path
-
-STANDARD_OUTPUT = "-"
-"""What stands for standard output in place of a file's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +80,3 @@ class FileDestination(Destination):
     def keeps_what_was_written(self) -> bool:
         """Whether the file is there; what went to standard output is not kept."""
         return self.file is not None and self.file.exists()
-
-
-def is_standard_output(output: Path) -> bool:
-    """Say whether a path stands for standard output: `-`, or with the suffix of a format (`-.csv`)."""
-    return str(output) == STANDARD_OUTPUT or str(output).startswith(f"{STANDARD_OUTPUT}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,7 +17,6 @@ _BLANKS = b" \t\r\n"
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[^" \t\r\n]+', re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True)
 class JsonLines(StreamDestination):
     """The bytes of each record as in the feed, but for the white space between its tokens."""
 

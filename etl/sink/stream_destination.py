@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from etl.declare.destination import Staging
 from etl.file_kinds import FileKind
 from etl.sink.compression import FILE_KINDS, Compressed
-from etl.sink.file_destination import STANDARD_OUTPUT, FileDestination
+from etl.sink.file_destination import FileDestination
 from etl.sink.misfits import misfits_named
+from etl.sink.names import STANDARD_OUTPUT
 from etl.sink.output_file import Nowhere, Output, OutputFile, StandardOutput
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from etl.declare.columns import Column, columns_of
 from etl.sink.compression import FRAME_BYTES, Compressed
 from etl.sink.csv_file import Csv
 from etl.sink.destinations import FORMATS, csv, lines, parquet, table, tables
-from etl.sink.file_destination import is_standard_output
 from etl.sink.json_lines import compact
-from etl.sink.tables import Table
+from etl.sink.names import is_standard_output
+from etl.sink.table import Table
 
 
 class Flat(msgspec.Struct):
