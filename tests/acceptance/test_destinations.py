@@ -463,6 +463,11 @@ def test_a_folder_that_cannot_be_written_is_named(author: Author) -> None:
     assert (completed.status, completed.message) == (74, "closed/out.csv: Permission denied")
 
 
+def test_a_folder_that_is_a_file_is_named(author: Author) -> None:
+    completed = author.run(feed_of(reading(1)), "-q", "--output", "feed/out.csv")
+    assert (completed.status, completed.message) == (74, "feed/out.csv: Not a directory")
+
+
 def test_a_folder_that_is_not_there_is_named(author: Author) -> None:
     completed = author.run(feed_of(reading(1)), "-q", "--output", "none/out.jsonl")
     assert (completed.status, completed.message) == (74, "none/out.jsonl: No such file or directory")
