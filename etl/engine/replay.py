@@ -18,12 +18,12 @@ class KeptRows:
     """
 
     def __init__(self) -> None:
-        with temporary.errors_named("staged rows"):
+        with temporary.failures_named("staged rows"):
             self._file = temporary.unnamed_file()
 
     def add(self, parts: Sequence[bytes]) -> None:
         """Keep more rows."""
-        with temporary.errors_named("staged rows"):
+        with temporary.failures_named("staged rows"):
             self._file.writelines(parts)
             self._file.flush()  # a disk that is full must not come to light after the commit
 
