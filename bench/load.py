@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -18,13 +19,12 @@ from sqlalchemy.schema import CreateTable
 from bench.measure import CommandFailed, spread
 from bench.report import Figure, Part
 from bench.workbench import Workbench
-from etl.database.access import open_engine, writing
+from etl.database.access import writing
+from etl.database.database import Database
 from etl.database.schema import prepare
+from etl.database.staging import StagingTable
 from etl.database.target import Target
 from etl.ledger import runs as ledger
-from etl.records.found import Rows
-from etl.sink.packing import csv_of
-from etl.sink.tables import Loader, loader_for
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, SampleSettings, documents
 from pipelines.deals.selection import Tracked
@@ -86,16 +86,17 @@ def load(bench: Workbench) -> Part:
     document = b"".join(documents(SampleSettings(records=ROWS, awkward_share=0)))
     deals = msgspec.json.decode(document, type=dict[str, Deal])
     rows = [(at, *to_row(key, deal, selection)) for at, (key, deal) in enumerate(deals.items())]
-    chunks: list[Rows] = [rows[at : at + CHUNK_ROWS] for at in range(0, ROWS, CHUNK_ROWS)]
-    texts: list[Rows] = [csv_of(chunk) for chunk in chunks if isinstance(chunk, list)]
-    file = bench.scratch / "rows.csv"
-    file.write_bytes(b"".join(text for text in texts if isinstance(text, bytes)))
+    chunks = [rows[at : at + CHUNK_ROWS] for at in range(0, ROWS, CHUNK_ROWS)]
     with _server(bench.scratch / "postgresql") as url:
-        engine = open_engine(Target(url))
+        server = Target(url).database
+        texts = [server.pack(chunk) for chunk in chunks]
+        file = bench.scratch / "rows.csv"
+        file.write_bytes(b"".join(texts))
+        engine = server.engine()
         taken = [
             Loaded(
                 _psql_copy(url, file, engine),
-                *_run(engine, texts, selection),
+                *_run(server, engine, texts, selection),
                 _sqlite(bench.scratch, chunks),
             )
             for _ in range(bench.runs + 1)
@@ -173,34 +174,38 @@ def _psql_copy(url: str, file: Path, engine: sa.Engine) -> float:
     return float(found[1]) / 1000
 
 
-def _run(engine: sa.Engine, parts: list[Rows], selection: Tracked) -> tuple[float, Merged, Merged]:
+def _run(
+    database: Database, engine: sa.Engine, parts: list[bytes], selection: Tracked
+) -> tuple[float, Merged, Merged]:
     """Return the seconds of staging, a merge into empty tables, and the same once more."""
     with engine.connect() as connection:
         with writing(connection):
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS etl_schema, {', '.join(_TABLES)}")
             prepare(connection, ledger.SCHEMA, STORE.schema)
         connection.begin()  # as a run does all in one
-        loader, staged = _stage(connection, parts)
+        loader, staged = _stage(database, connection, parts)
         first = _merge(connection, loader, selection, 1)
         connection.begin()
-        loader, _ = _stage(connection, parts)
+        loader, _ = _stage(database, connection, parts)
         return staged, first, _merge(connection, loader, selection, 2)
 
 
-def _sqlite(directory: Path, parts: list[Rows]) -> float:
+def _sqlite(directory: Path, chunks: list[list[tuple[Any, ...]]]) -> float:
     """Return the seconds of staging in a new SQLite file."""
     file = directory / "load.db"
-    engine = open_engine(Target(f"sqlite:///{file}"))
+    database = Target(f"sqlite:///{file}").database
+    parts = [database.pack(chunk) for chunk in chunks]
+    engine = database.engine()
     try:
         with engine.connect() as connection:
-            return _stage(connection, parts)[1]
+            return _stage(database, connection, parts)[1]
     finally:
         engine.dispose()
         file.unlink(missing_ok=True)
 
 
-def _stage(connection: sa.Connection, parts: list[Rows]) -> tuple[Loader, float]:
-    loader = loader_for(connection, staging, None, None)
+def _stage(database: Database, connection: sa.Connection, parts: list[bytes]) -> tuple[StagingTable, float]:
+    loader = database.staging_table(connection, staging, None, "the pipeline")
     step = loader.batch_rows // CHUNK_ROWS + 1
     started = time.perf_counter()
     for at in range(0, len(parts), step):
@@ -209,10 +214,9 @@ def _stage(connection: sa.Connection, parts: list[Rows]) -> tuple[Loader, float]
     return loader, time.perf_counter() - started
 
 
-def _merge(connection: sa.Connection, loader: Loader, selection: Tracked, run_id: int) -> Merged:
+def _merge(connection: sa.Connection, loader: StagingTable, selection: Tracked, run_id: int) -> Merged:
     started = time.perf_counter()
     took = {True: 0.0, False: 0.0}
-    assert loader.table is not None
     with writing(connection):
         loader.finish()
         for statement in [*STORE.merge(run_id, selection, loader.table), *STORE.sweep(run_id, selection)]:

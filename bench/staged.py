@@ -13,9 +13,10 @@ import click
 
 from etl.command.options import run_options
 from etl.command.run import run
+from etl.sink.destinations import tables
 from pipelines.deals.pipeline import PIPELINE as DEALS
 
-PIPELINE = replace(DEALS, store="bench.staged_store:STORE")
+PIPELINE = replace(DEALS, destination=tables("bench.staged_store:STORE"))
 
 
 def main() -> None:

@@ -16,14 +16,13 @@ import pytest
 import sqlalchemy as sa
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from etl.database.access import open_engine
+from etl.database.bulk_inserts import BulkInserts
 from etl.database.target import Target
 from etl.records.chunks import ChunkParser
 from etl.records.prefilter import RawFilter
 from etl.records.wanted import Wanted
 from etl.shape.layout import Container, Layout, last_boundary
 from etl.shape.scanner import Scanner
-from etl.sink.tables import BulkInserts
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.sample import HEAD_EPOCH, TRACKED, SampleSettings, documents
@@ -112,7 +111,7 @@ def test_decode(benchmark: BenchmarkFixture) -> None:
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sa.Connection]:
     """A connection to an SQLite file, as the writer has it."""
-    engine = open_engine(Target(f"sqlite:///{tmp_path}/micro.db"))
+    engine = Target(f"sqlite:///{tmp_path}/micro.db").database.engine()
     with engine.connect() as connection:
         yield connection
     engine.dispose()
@@ -122,6 +121,7 @@ def connection(tmp_path: Path) -> Iterator[sa.Connection]:
 def test_insert(benchmark: BenchmarkFixture, connection: sa.Connection, batch: int) -> None:
     row = parser(list(TRACKED)).parse(chunk(1), 1).rows[0]
     rows = [(position, *row[1:]) for position in range(ROWS)]
+    parts = [msgspec.msgpack.encode(rows[start : start + batch]) for start in range(0, ROWS, batch)]
     loader = BulkInserts(connection, staging, batch)
 
     def clear() -> None:
@@ -129,9 +129,9 @@ def test_insert(benchmark: BenchmarkFixture, connection: sa.Connection, batch: i
             connection.execute(loader.table.delete())
 
     def insert() -> None:  # as the writer stages what has come together
-        for start in range(0, ROWS, batch):
+        for part in parts:
             with connection.begin():
-                loader.load([rows[start : start + batch]])
+                loader.load([part])
 
     benchmark.pedantic(insert, setup=clear, rounds=7, warmup_rounds=1)  # type: ignore[no-untyped-call]
     note(benchmark, f"bulk insert into SQLite, {batch:,} rows a batch", "row/s", ROWS)

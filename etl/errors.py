@@ -17,6 +17,7 @@
     ├── ConfigurationError     78   settings that contradict each other or are missing, and a pipeline that
     │                               cannot be loaded
     └── Stopped         130, 143   SIGINT came; SIGTERM or SIGHUP
+        └── OutputClosed         0   whoever read the rows from standard output has had enough
 
 A command line that cannot be understood is click's to refuse, with 2. Numbers above 64 follow BSD's
 sysexits(3). Messages are one line, name the source, say where (a byte
@@ -144,6 +145,15 @@ class Stopped(EtlError):
     def after_commit(self) -> None:
         """Say that it came too late to undo anything."""
         self.message = Stopped(self.number, "after the run was committed").message
+
+
+class OutputClosed(Stopped):
+    """Nobody reads the rows that go to standard output any more, as after `| head`: that is no failure."""
+
+    def __init__(self, message: str) -> None:
+        EtlError.__init__(self, message)
+        self.number = signal.SIGPIPE
+        self.exit_status = 0
 
 
 def told(process: str, error: Exception) -> EtlError:

@@ -65,7 +65,7 @@ def chosen() -> str | None:
 
 
 @contextmanager
-def errors_named(what: str) -> Iterator[None]:
+def failures_named(what: str) -> Iterator[None]:
     """Say where a temporary file with `what` could not be kept, and why.
 
     Raises:

@@ -122,12 +122,12 @@ def pipelines() -> None:
 @click.option("--pipeline", "name", default=pipeline.usual(), show_default=True, help="What to look for.")
 def inspect(source: str, name: str) -> None:
     """Show what the first bytes of a feed tell: compression, shape, where the records are."""
-    from etl.command.explain import describe, show
+    from etl.command.explain import opening_of, show
     from etl.declare.location import Source
 
     if name not in pipeline.names():
         raise click.BadParameter(f"one of {', '.join(pipeline.names())}", param_hint="--pipeline")
-    show(describe(Source(source), pipeline.load(name)))
+    show(opening_of(Source(source), pipeline.load(name)))
 
 
 @cli.command()

@@ -11,7 +11,7 @@ from etl.shape.layout import Layout
 from etl.source.feed import Source, errors_named, open_feed
 
 
-def describe(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
+def opening_of(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
     """Return what the first bytes of a feed show.
 
     Raises:
@@ -47,10 +47,10 @@ def explain(plan: Plan) -> None:
     """Print how a run would go.
 
     Raises:
-        EtlError: as `describe`.
+        EtlError: as `opening_of`.
     """
     for source in plan.sources:
-        show(describe(source, plan.pipeline))
+        show(opening_of(source, plan.pipeline))
     wanted = plan.selection.wanted
     sought = [literal.decode() for literal in literals(wanted)] if wanted is not None else ["none: all"]
     shown = sought if len(sought) < 8 else [*sought[:6], f"(and {len(sought) - 7:,} more)", sought[-1]]
@@ -64,15 +64,9 @@ def explain(plan: Plan) -> None:
             ("processes", f"1 reader, {plan.workers} workers, 1 writer" if plan.workers else "1 for all"),
             ("threads", f"{plan.threads} to decompress zstd of several frames"),
             ("slabs", slabs),
-            ("staging", _staging(plan)),
+            ("staging", plan.destination.shown),
         ]
     )
-
-
-def _staging(plan: Plan) -> str:
-    if plan.output is not None:
-        return f"{plan.output} (Parquet)"
-    return "COPY" if plan.copies else "bulk inserts"
 
 
 def show(lines: list[tuple[str, str]]) -> None:

@@ -19,7 +19,6 @@ from etl.command.show import line
 from etl.database.target import Target
 from etl.declare.location import BUSY
 from etl.declare.pipeline import describe, names
-from etl.errors import ConfigurationError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _WARNINGS = "etl.options.warnings"
@@ -65,10 +64,7 @@ def _note_schema(context: click.Context, _parameter: click.Parameter, name: str 
 
 
 def _target(context: click.Context, _parameter: click.Parameter, url: str) -> Target:
-    target = Target(url, context.meta[_SCHEMA])
-    if target.schema is not None and not target.is_postgresql:
-        raise ConfigurationError("only PostgreSQL has schemas: leave out --schema, or name another file")
-    return target
+    return Target(url, context.meta[_SCHEMA])
 
 
 def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], Function]:
@@ -96,6 +92,13 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
         _database_option(pipeline.default_database),
         _schema_option(),
         *pipeline.options,
+        click.option(
+            "--output", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="FILE",
+            default=(output := pipeline.destination.default_output(pipeline.name)),
+            show_default=output is not None,
+            help="The file that the rows go to, in place of tables: .csv, .jsonl or .parquet;"
+            " - is standard output.",
+        ),
         click.option(
             "--workers", type=click.IntRange(0, 64),
             help="Worker processes; 0 does all in one process, that of the writer.  [default: one a core]",

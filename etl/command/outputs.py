@@ -16,9 +16,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from etl.database.sqlite import file_of
+from etl.declare.destination import Destination
 from etl.declare.location import Source
 from etl.errors import ConfigurationError
+from etl.file_kinds import FileKind
 from etl.redaction import redacted
 
 HEAD_BYTES = 4096
@@ -29,24 +30,10 @@ class StandardOutputTaken(ConfigurationError):
     """Standard output goes to a file of the run: not even a report may be printed."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a file holds, as its first bytes tell."""
-
-    name: str
-    head: re.Pattern[bytes]
-    is_stream: bool = False
-    """It is written from beginning to end under its own name, so a pipe or a device will do."""
-    may_replace: bool = True
-    """One of another kind may be replaced, if that is asked for."""
-
-
-PARQUET = Kind("a Parquet file", re.compile(rb"PAR1"))
 _REJECT = re.compile(rb'\s*\{\s*"offset"\s*:\s*\d+\s*,\s*"key"\s*:')
-REJECTS = Kind("a file of rejects", _REJECT, is_stream=True)
-SQLITE = Kind("an SQLite database", re.compile(rb"SQLite format 3\0"), may_replace=False)
+REJECTS = FileKind("a file of rejects", _REJECT, is_stream=True)
 _FEED = re.compile(rb"\s*[\[{]|\x28\xb5\x2f\xfd|\x1f\x8b|BZh|\x04\x22\x4d\x18")
-FEED = Kind("a feed", _FEED, is_stream=True)
+FEED = FileKind("a feed", _FEED, is_stream=True)
 
 
 @dataclass(frozen=True)
@@ -57,9 +44,13 @@ class Place:
     """As the user knows it."""
     file: Path | int
     """A descriptor is one of the standard streams."""
-    kind: Kind | None = None
+    kind: FileKind | None = None
     beside: tuple[Path, ...] = ()
     """Further files that come and go with it."""
+    replaces: bool = False
+    """The files beside it are of its kind, and replaced as it is."""
+    holds_rows: bool = False
+    """It is standard output, and rows go there."""
 
     @property
     def is_written(self) -> bool:
@@ -73,14 +64,22 @@ class Place:
             yield f"{_shown(path)} (which belongs to {self.name})", identity(path)
 
 
-def places(sources: Sequence[Source], options: Mapping[str, Any], settings: Path | None) -> list[Place]:
+def places(
+    sources: Sequence[Source], options: Mapping[str, Any], settings: Path | None, destination: Destination
+) -> list[Place]:
     """Return all files that a run reads and writes, by its options: each that is a path is one.
 
     `settings` is the file that settings were read from.
     """
-    streams = ("standard output", sys.__stdout__, 1), ("standard error", sys.__stderr__, 2)
+    rows = destination.is_standard_output
+    name = f"--output {options.get('output')} (standard output)" if rows else "standard output"
+    streams = (name, sys.__stdout__, 1), ("standard error", sys.__stderr__, 2)
     # One that was closed from the start may be anything by now.
-    found = [Place(name, number) for name, stream, number in streams if stream is not None]
+    found = [
+        Place(name, number, holds_rows=rows and number == 1)
+        for name, stream, number in streams
+        if stream is not None
+    ]
     for source in sources:
         file = (0 if sys.__stdin__ is not None else None) if source.uri == "-" else source.path
         if file is not None:
@@ -90,17 +89,17 @@ def places(sources: Sequence[Source], options: Mapping[str, Any], settings: Path
     for option, path in options.items():
         if option == "rejects_file" and path is not None:
             found.append(Place(f"--rejects {_shown(path)}", path, REJECTS))
-        elif option == "output" and path is not None:
-            partial = target(path)
-            partial = partial.with_name(f".{partial.name}.partial")
-            found.append(Place(f"--output {_shown(path)}", Path(path), PARQUET, (partial,)))
-        elif isinstance(path, Path):
+        elif isinstance(path, Path) and option != "output":
             found.append(Place(f"--{option.replace('_', '-')} {_shown(path)}", path))
-    database = file_of(options["database"].url)
-    if database is not None:
-        beside = tuple(Path(database + end) for end in ("-journal", "-wal", "-shm", ".lock"))
-        name = f"--database {redacted(options['database'].url)}"
-        found.append(Place(name, Path(database), SQLITE, beside))
+    if destination.file is not None:
+        shown = f"--output {_shown(options['output'])}"
+        kind, beside = destination.file_kind, tuple(destination.files_beside)
+        found.append(Place(shown, Path(options["output"]), kind, beside, replaces=True))
+    target = options["database"]
+    if target.file is not None:
+        name, database = f"--database {redacted(target.url)}", target.database
+        beside = tuple(map(Path, database.files_beside))
+        found.append(Place(name, Path(target.file), database.file_kind, beside))
     return found
 
 
@@ -124,11 +123,6 @@ def check(found: Sequence[Place], overwrite: bool = False) -> None:
     for place in found:
         if place.kind is not None and identity(place.file) not in [s for s in streams if s is not None]:
             _check_kind(place, place.kind, overwrite)
-
-
-def target(path: str | Path) -> Path:
-    """Return the file to be replaced: a link stays, and what it leads to is replaced."""
-    return Path(os.path.realpath(path) if os.path.islink(path) else path)
 
 
 def identity(file: Path | int) -> object:
@@ -173,11 +167,13 @@ def _ignores_case(folder: str) -> bool:
 def _may_share(one: Place, other: Place) -> bool:
     """Say whether two may be one file: standard output and error, and rejects that are written to these."""
     streams = [place for place in (one, other) if place.file in (1, 2)]
+    if REJECTS in (one.kind, other.kind) and (one.holds_rows or other.holds_rows):
+        return False
     return len(streams) == 2 or (len(streams) == 1 and REJECTS in (one.kind, other.kind))
 
 
-def _check_kind(place: Place, kind: Kind, overwrite: bool) -> None:
-    for path in (place.file, *(place.beside if kind is PARQUET else ())):
+def _check_kind(place: Place, kind: FileKind, overwrite: bool) -> None:
+    for path in (place.file, *(place.beside if place.replaces else ())):
         assert isinstance(path, Path)
         name = place.name if path == place.file else _shown(path)
         try:
@@ -192,7 +188,7 @@ def _check_kind(place: Place, kind: Kind, overwrite: bool) -> None:
             raise ConfigurationError(f"{name} is {what}, and cannot become {kind.name}")
 
 
-def _check_head(path: Path, name: str, kind: Kind) -> None:
+def _check_head(path: Path, name: str, kind: FileKind) -> None:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,15 +20,16 @@ from etl.command.progress import ProgressBar, ProgressLog
 from etl.command.service import serve
 from etl.command.show import line, table
 from etl.command.streams import output_failure
-from etl.database import sqlite, urls
 from etl.declare.checks import selected
 from etl.declare.location import Source
 from etl.declare.pipeline import Pipeline
 from etl.engine.figures import Figures
 from etl.engine.plan import CHUNK_BYTES, MOST_THREADS, RECORD_BYTES, Plan, cores, slabs_for
 from etl.engine.signals import Signals
-from etl.errors import ConfigurationError, DatabaseError, EtlError
+from etl.errors import ConfigurationError, DatabaseError, EtlError, OutputClosed
 from etl.ledger.report import RunReport, Written
+from etl.sink.destinations import destination_of
+from etl.sink.names import is_standard_output
 from etl.text import rfc3339
 
 logger = logging.getLogger(__name__)
@@ -36,10 +38,12 @@ logger = logging.getLogger(__name__)
 def run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
     """Carry out a run as the options say, or one after the other; reports go to standard output.
 
+    Where rows go there, reports go to standard error.
+
     Raises:
         EtlError: the run failed; its row in the ledger says so too.
     """
-    with Signals() as signals:
+    with Signals() as signals, suppress(OutputClosed):
         if options["explain"]:
             from etl.command.explain import explain
 
@@ -63,11 +67,18 @@ def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> No
         written = _carry_out(plan, report, figures, signals.noted, options)
         _tell(written, options)
     except EtlError as error:
+        if _rows_are_printed(options) and figures.matched and not options["dry_run"]:
+            error.message = f"{error.message}; what went to standard output is incomplete"
         if _record_failure(options, report, figures, error):
             error.after_commit()
         if options["as_json"] and not isinstance(error, outputs.StandardOutputTaken):
-            _print_json(report)
+            _print_json(report, options)
         raise
+
+
+def _rows_are_printed(options: Mapping[str, Any]) -> bool:
+    """Say whether rows go to standard output: then nothing else may."""
+    return options["output"] is not None and is_standard_output(options["output"])
 
 
 def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
@@ -79,13 +90,16 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         EtlError: whoever else is asked to settle them.
     """
     sources = tuple(_source(pipeline, uri, options) for uri in options["sources"])
-    outputs.check(outputs.places(sources, options, settings_file()), options["overwrite"])
-    output = options.get("output")
+    target = options["database"]
+    destination = destination_of(pipeline, target.database, options["output"])
+    outputs.check(outputs.places(sources, options, settings_file(), destination), options["overwrite"])
     keeps = not (options["dry_run"] or options["explain"])
-    urls.check(options["database"].url, writes=keeps, lasting=keeps)
+    if destination.is_standard_output and keeps and sys.__stdout__ is None:
+        raise DatabaseError("standard output is closed, and the rows go there")
+    target.database.check(writes=keeps, lasting=keeps)
     if not options["explain"]:
         given = options.get("temp_dir")
-        temporary.use(given and str(given), sqlite.file_of(options["database"].url))
+        temporary.use(given and str(given), target.file)
     selection = selected(pipeline, options)
     record_bytes = options["record_bytes"] or RECORD_BYTES
     workers = cores() if options["workers"] is None else options["workers"]
@@ -93,7 +107,8 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         pipeline=pipeline,
         selection=selection,
         sources=sources,
-        target=options["database"],
+        target=target,
+        destination=destination,
         workers=workers,
         slabs=slabs_for(workers),
         threads=options["threads"] or min(MOST_THREADS, max(1, cores() // 2)),
@@ -110,7 +125,6 @@ def make_plan(pipeline: Pipeline, options: Mapping[str, Any]) -> Plan:
         force=options["force"],
         stale_after=options["stale_after"],
         retry_for=options["retry_for"],
-        output=None if output is None else outputs.target(output),
     )
 
 
@@ -169,9 +183,9 @@ def _record_failure(
 
 def _tell(written: Written, options: Mapping[str, Any]) -> None:
     if options["as_json"]:
-        _print_json(written.report)
+        _print_json(written.report, options)
     elif written.overview:
-        click.echo(table(written.columns, written.overview))
+        click.echo(table(written.columns, written.overview), err=_rows_are_printed(options))
         _warn_if_lost()
     summary = _summary(written.report)
     if options["dry_run"]:
@@ -184,8 +198,8 @@ def _tell(written: Written, options: Mapping[str, Any]) -> None:
         line(summary, err=True)
 
 
-def _print_json(report: RunReport) -> None:
-    click.echo(json.dumps(dataclasses.asdict(report), default=rfc3339))
+def _print_json(report: RunReport, options: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(dataclasses.asdict(report), default=rfc3339), err=_rows_are_printed(options))
     _warn_if_lost()
 
 

@@ -38,6 +38,9 @@ class Schema:
     """The tables as a version 1 made them that left no mark, if there was such a one."""
     steps: tuple[Callable[[sa.Connection], None], ...] = ()
     """The n-th (from 1) brings the tables of version n to version n + 1; new tables need no step."""
+    compared: bool = False
+    """Whether tables that bear our mark are looked at as well: their author may have changed them since,
+    and there is no step for that."""
 
     @property
     def version(self) -> int:
@@ -58,6 +61,9 @@ def prepare(connection: sa.Connection, *schemas: Schema) -> None:
         ConfigurationError: the database is of a newer version, or has tables of our names, but not ours.
     """
     marked = _marked(connection)
+    for schema in schemas:
+        if schema.compared and schema.name in marked:
+            _refuse_changed(connection, schema)
     if all(marked.get(schema.name) == schema.version for schema in schemas):
         return
     namespace = namespace_of(connection)
@@ -138,8 +144,29 @@ def _refuse_foreign(connection: sa.Connection, name: str, ours: sa.Table | None)
         )
 
 
-def _foreign(connection: sa.Connection, name: str, ours: sa.Table | None) -> str | None:
-    """Return what tells a table from ours, or None."""
+def _refuse_changed(connection: sa.Connection, schema: Schema) -> None:
+    """Refuse tables of ours that an author has declared anew; further columns do no harm.
+
+    Raises:
+        ConfigurationError: with what is different.
+    """
+    for table in schema.metadata.sorted_tables:
+        if not is_there(connection, table.name):
+            continue
+        why = _foreign(connection, table.name, table, more=True)
+        found = sa.inspect(connection).get_pk_constraint(table.name, namespace_of(connection))
+        key = [column.name for column in table.primary_key]
+        if why is None and set(found["constrained_columns"]) != set(key):
+            why = f"its key is ({', '.join(found['constrained_columns'])}), and not ({', '.join(key)})"
+        if why is not None:
+            raise ConfigurationError(
+                f"the table “{table.name}” in the database is not as the pipeline has it now: {why}."
+                " Nothing was changed; alter or rename that table, or name another one"
+            )
+
+
+def _foreign(connection: sa.Connection, name: str, ours: sa.Table | None, more: bool = False) -> str | None:
+    """Return what tells a table from ours, or None; it may have `more` columns."""
     inspector = sa.inspect(connection)
     namespace = namespace_of(connection)
     if name not in inspector.get_table_names(namespace):
@@ -157,7 +184,7 @@ def _foreign(connection: sa.Connection, name: str, ours: sa.Table | None) -> str
             return f"its column “{column.name}” is of type {kind}, and ours of type {wanted}"
         if found["nullable"] != column.nullable and not column.primary_key:
             return f"its column “{column.name}” {'may' if found['nullable'] else 'may not'} be null"
-    return f"it has a column “{min(there)}”, and ours has not" if there else None
+    return f"it has a column “{min(there)}”, and ours has not" if there and not more else None
 
 
 def rebuild(connection: sa.Connection, metadata: sa.MetaData) -> None:

@@ -1,324 +1,185 @@
-"""SQLite's files: which one a database URL means, what it cannot mean, and how to open one only to read.
-
-All of it without SQLAlchemy, which takes long to import.
-
-A URL is read as SQLAlchemy 2.1 reads it ("Pysqlite", "URI Connections"): what follows the third slash is
-the database, percent-decoded. With `?uri=true` SQLite reads that once more, as its own kind of URI
-(https://www.sqlite.org/uri.html), and gets the options of the URL that Python's module does not know.
-"""
+"""SQLite: its engine, its lock and the way rows go in."""
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote_from_bytes, unquote, unquote_to_bytes
+from typing import TYPE_CHECKING, Any
 
-from etl.errors import ConfigurationError
+from etl import temporary
+from etl.database import sqlite_urls
+from etl.database.database import Database, Lock
+from etl.database.file_lock import FileLock
+from etl.database.sqlite_files import connect_to_copy, connect_to_read
+from etl.errors import DatabaseError
+from etl.file_kinds import FileKind
 
 if TYPE_CHECKING:
-    import sqlite3
-
     import sqlalchemy as sa
 
-BUSY_SECONDS = 30
-"""How long to wait for another writer of a file, unless the URL says otherwise (`?timeout=`)."""
+    from etl.database.staging import StagingTable
 
-MEMORY = ":memory:"
-"""What SQLite takes as the name of a database in memory."""
+BEGIN = "sqlite_begin"
+"""The execution option of a connection that holds the statement that begins its transactions."""
 
-_URL = re.compile(
-    r"(?P<name>[\w+]+)://"
-    r"(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
-    r"(?:\[[^/?]+\]|(?P<host>[^/:?]+))?(?::(?P<port>[^/?]*))?"
-    r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
-)
-"""As `sqlalchemy.engine.url` has it."""
-
-_DRIVER = {"uri", "timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"}
-"""Options of Python's module `sqlite3`; all others are SQLite's."""
-
-_OPTIONS = {"mode", "cache", "vfs", "immutable", "nolock", "psow", "modeof"}
-"""Options of SQLite's URIs."""
-
-_TRUE = {"true", "yes", "on", "y", "t", "1"}
+SQLITE_FILE = FileKind("an SQLite database", re.compile(rb"SQLite format 3\0"), may_replace=False)
 
 
-@dataclass(frozen=True)
-class Address:
-    """What a URL says of an SQLite database."""
+class SQLite(Database):
+    """An SQLite database: a file, most often."""
 
-    file: str | None
-    """The file, as an absolute path through no link; None if it is in memory, temporary or unusable."""
-    name: str
-    """What the URL calls it, decoded once: a path, or a URI of SQLite's."""
-    query: dict[str, str] = field(default_factory=dict)
-    """All options that the URL gives."""
-    options: dict[str, str] = field(default_factory=dict)
-    """SQLite's own, wherever they are given: mode, cache, vfs, immutable, nolock, ..."""
-    is_uri: bool = False
-    fault: str | None = None
-    """Why SQLAlchemy or we cannot take it, as a part of a sentence."""
+    holds_nul = True
+    loads_by = "bulk inserts"
+    reconnects = False
+    file_kind = SQLITE_FILE
 
     @property
-    def is_memory(self) -> bool:
-        """Whether what is written there ends with the process."""
-        return self.fault is None and self.file is None
+    def address(self) -> sqlite_urls.Address:
+        """What the URL says."""
+        address = sqlite_urls.address_of(self.url)
+        assert address is not None
+        return address
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether the URL lets nothing be written."""
-        return self.options.get("mode") == "ro" or _is_true(self.options.get("immutable", ""))
+    def file(self) -> str | None:
+        """The file; None for a database in memory, a temporary one, or a URL that cannot be used."""
+        return self.address.file
 
     @property
-    def timeout(self) -> float:
-        """How long to wait for who writes, in seconds."""
+    def files_beside(self) -> Sequence[str]:
+        """Its journals, and the file that is locked where open files have no locks."""
+        file = self.file
+        return [] if file is None else [f"{file}{end}" for end in ("-journal", "-wal", "-shm", ".lock")]
+
+    def check(self, *, writes: bool = True, lasting: bool = True) -> None:
+        """As the base class says."""
+        sqlite_urls.check(self.url, writes=writes, lasting=lasting)
+
+    def engine(self, read_only: bool = False) -> sa.Engine:
+        """As the base class says."""
+        import sqlalchemy as sa
+
+        address = sqlite_urls.check(self.url, writes=False, lasting=False)
+        arguments = {} if "timeout" in address.query else {"timeout": sqlite_urls.BUSY_SECONDS}
+        parsed = sa.URL.create("sqlite", database=address.name, query=address.query)
         try:
-            return float(self.query.get("timeout", BUSY_SECONDS))
-        except ValueError:
-            return BUSY_SECONDS
+            if read_only and address.file is not None:
+                engine = sa.create_engine(parsed, creator=partial(connect_to_read, self.url))
+            else:
+                engine = sa.create_engine(parsed, connect_args=arguments)
+        except OSError as error:  # which SQLAlchemy makes the file's path absolute with
+            reason = f"the working directory cannot be used: {error.strerror}"
+            raise DatabaseError(f"database: {reason}") from None
+        _make_transactional(engine, address.file)
+        return engine
 
+    def rehearsed(self) -> Database:
+        """A dry run works on a copy: a transaction on the file itself would keep others from writing."""
+        return SQLiteCopy(self.url, self.schema)
 
-def file_of(url: str) -> str | None:
-    """Return the file that a database URL means, as an absolute path through no link.
+    def missing_file(self) -> str | None:
+        """As the base class says."""
+        address = self.address
+        return address.name if address.file is not None and not Path(address.file).exists() else None
 
-    None: a database in memory or a temporary one, a URL that cannot be used, or not SQLite's. The file need
-    not be there.
-    """
-    address = address_of(url)
-    return None if address is None else address.file
-
-
-def address_of(url: str) -> Address | None:
-    """Return what a URL says of an SQLite database; None if it is of another one, or not a URL."""
-    match = _URL.match(url)
-    if match is None or match["name"] not in ("sqlite", "sqlite+pysqlite"):
-        return None
-    name = unquote(match["database"] or "", errors="surrogateescape")
-    pairs = parse_qsl(match["query"] or "", errors="surrogateescape")
-    fault = None
-    if any(match[part] for part in ("user", "password", "host", "port")):
-        fault = (
-            "it names a host: write three slashes before a relative path, and four before an absolute one"
-        )
-    elif len(dict(pairs)) < len(pairs):
-        fault = "it has an option twice"
-    return _address(name, dict(pairs), fault)
-
-
-def _address(name: str, query: dict[str, str], fault: str | None = None) -> Address:
-    is_uri = query.get("uri", "").strip().lower() in _TRUE
-    given = {key: value for key, value in query.items() if key not in _DRIVER}
-    options: dict[str, str] = {}
-    path: str | None = name
-    if is_uri:
-        shown = "&".join(f"{key}={given[key]}" for key in sorted(given))
-        path, options = _read_uri(f"{name}?{shown}" if given else name)
-    if path is None:
-        fault = "a host in file://HOST/ can only be localhost"
-    elif "\0" in path:
-        fault = "a file's name cannot hold NUL"
-    in_memory = path in ("", MEMORY) or options.get("mode") == "memory" or options.get("vfs") == "memdb"
-    file = None if path is None or in_memory or fault else _real(path, is_uri)
-    return Address(
-        file, name, query, options, is_uri, fault or _misfit(query, given, options, name, is_uri)
-    )
-
-
-def file_of_engine(engine: sa.Engine) -> str | None:
-    """Return the file of an engine, as `file_of` does of its URL."""
-    if engine.dialect.name != "sqlite":
-        return None
-    query = {name: value for name, value in engine.url.query.items() if isinstance(value, str)}
-    return _address(engine.url.database or "", query).file
-
-
-def _misfit(
-    query: dict[str, str], given: dict[str, str], options: dict[str, str], name: str, is_uri: bool
-) -> str | None:
-    """Return what is wrong with the options of a URL that otherwise can be read."""
-    if given and not (is_uri and name.startswith("file:")):
-        option = min(given.keys() & _OPTIONS, default="OPTION")  # any other may be part of a password
-        return f"{option}= is heeded only as in sqlite:///file:PATH?{option}=...&uri=true"
-    if options.get("vfs", "unix") not in ("unix", "memdb"):
-        return "another vfs= than SQLite's own has other locks"
-    if _is_true(options.get("nolock", "")):
-        return "with nolock= a run's processes would not know of each other"
-    if options.get("mode", "rwc") not in ("ro", "rw", "rwc", "memory"):
-        return "mode= can be ro, rw, rwc or memory"
-    if "timeout" in query and not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", query["timeout"].strip()):
-        return "timeout= is a number of seconds"
-    others = query.keys() & (_DRIVER - {"uri", "timeout"})
-    return f"{min(others)}= would change how its transactions and values are treated" if others else None
-
-
-def _is_true(text: str) -> bool:
-    """Say whether SQLite takes the text for true (sqlite3GetBoolean)."""
-    return text.lower() in ("yes", "true", "on") or (text.isdigit() and int(text) != 0)
-
-
-def check(url: str, *, writes: bool = True, lasting: bool = True) -> Address:
-    """Return what a URL says of an SQLite database that can serve.
-
-    It has to be one that can be written, if `writes`, and one that outlives the process, if `lasting`.
-
-    Raises:
-        ConfigurationError: it cannot; the sentence says why.
-    """
-    address = address_of(url)
-    if address is None:
-        raise ConfigurationError("the database URL is not SQLite's: write sqlite:///PATH")
-    if address.fault is not None:
-        raise ConfigurationError(f"the SQLite URL cannot be used: {address.fault}")
-    if lasting and address.is_memory:
-        raise ConfigurationError(
-            "the SQLite URL means a database in memory, which ends with the command: name a file"
-            " (sqlite:///PATH)"
-        )
-    if writes and address.is_read_only:
-        raise ConfigurationError(
-            "the SQLite URL lets nothing be written (mode=ro or immutable=1), and this command writes"
-        )
-    return address
-
-
-def _real(path: str, is_uri: bool) -> str | None:
-    """Return where a path leads, whether or not anything is there."""
-    try:
-        # As SQLAlchemy does with plain names, which matters to `..` after a link.
-        return os.path.realpath(path if is_uri else os.path.abspath(path))
-    except FileNotFoundError:  # of a folder that is no more
-        return path
-    except (OSError, ValueError):  # such as a path with a NUL
-        return None
-
-
-def _read_uri(text: str) -> tuple[str | None, dict[str, str]]:
-    """Return path and options of a name that may be a URI, as SQLite's sqlite3ParseUri reads it.
-
-    What is not a URI is a name as a whole; None is the path of a URI that SQLite refuses.
-    """
-    raw = os.fsencode(text.partition("\0")[0])
-    if not raw.startswith(b"file:"):
-        return os.fsdecode(raw), {}
-    rest = raw[5:].partition(b"#")[0]
-    if rest.startswith(b"//"):
-        authority, slash, rest = rest[2:].partition(b"/")
-        rest = slash + rest
-        if authority not in (b"", b"localhost"):
-            return None, {}
-    path, _, query = rest.partition(b"?")
-    options = {}
-    for pair in query.split(b"&"):
-        key, _, value = pair.partition(b"=")
-        if key:
-            options[_decoded(key)] = _decoded(value)
-    return _decoded(path), options
-
-
-def _decoded(raw: bytes) -> str:
-    """Decode escapes; an escaped NUL hides the rest of a part."""
-    return os.fsdecode(unquote_to_bytes(raw).partition(b"\0")[0])
-
-
-# Opened only to read -----------------------------------------------------------------------------------
-
-
-def connect_to_read(url: str) -> sqlite3.Connection:
-    """Open the database of a URL so that nothing can be written, and nothing comes to be.
-
-    A transaction that a killed program has left half done is rolled back, as every reader has to.
-
-    Raises:
-        ConfigurationError: as `check`, for one that need not last.
-        sqlite3.Error: it cannot be opened.
-    """
-    import sqlite3
-
-    address = check(url, writes=False, lasting=False)
-    if address.file is None:
-        return _connect(MEMORY, address.timeout)
-    if _is_true(address.options.get("immutable", "")):
-        return _connect(_uri(address.file, "immutable=1"), address.timeout)
-    ways = ["mode=ro"]
-    if (
-        _is_wal(address.file)
-        and not Path(f"{address.file}-wal").exists()
-        and os.access(address.file, os.W_OK)
-    ):
-        # Who only reads would leave the companions behind; who may write takes them along at the end.
-        ways.insert(0, "mode=rw")
-    for way in ways:
-        connection = _connect(_uri(address.file, way), address.timeout)
+    def early_lock(self) -> Lock | None:
+        """As the base class says."""
+        address = self.address
+        if address.file is None or address.query:  # or as SQLite will open it
+            return None
         try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA schema_version").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            name = error.sqlite_errorname
-            if name in ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY") and "mode=rw" not in ways:
-                ways.append("mode=rw")
-            elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) and _is_settled(address.file):
-                ways.append("immutable=1")
-            if way == ways[-1]:
-                raise
-        except BaseException:
-            connection.close()
+            lock = FileLock(address.file)
+        except OSError:  # as SQLite will say
+            return None
+        try:
+            taken = lock.attempt()
+        except DatabaseError:
+            lock.close()
             raise
-        else:
-            return connection
-    raise AssertionError
+        if taken:
+            return lock
+        lock.close()
+        return None
+
+    def lock(self, connection: sa.Connection, pipeline: str, held: Lock | None = None) -> Lock | None:
+        """Return the lock of the file, whatever the pipeline; it ends with the engine."""
+        from sqlalchemy import event
+
+        file = self.file
+        if file is None or (isinstance(held, FileLock) and held.path == file):
+            return None
+        try:
+            lock = FileLock(file)
+        except OSError as error:
+            raise DatabaseError(f"database: opening: {file}: {error.strerror}") from None
+        event.listen(connection.engine, "engine_disposed", lambda _engine: lock.close())
+        return lock
+
+    def pack(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
+        """Return rows as MessagePack."""
+        import msgspec
+
+        return msgspec.msgpack.encode(rows)
+
+    def staging_table(
+        self, connection: sa.Connection, like: sa.Table, batch_rows: int | None, maker: str
+    ) -> StagingTable:
+        """As the base class says."""
+        from etl.database.bulk_inserts import BulkInserts
+
+        # Of 100 to 20,000, the fastest (`python -m bench micro`).
+        return BulkInserts(connection, like, batch_rows or 1000, maker)
 
 
-def connect_to_copy(url: str) -> sqlite3.Connection:
-    """Return a copy of a URL's database as it is now, which nobody else sees and which ends with it.
+class SQLiteCopy(SQLite):
+    """A copy of an SQLite database: what is written there, nobody else ever sees.
 
-    What does not fit into SQLite's cache (2 MB) is in a file without a name, where SQLite's temporary files
-    go. Of a file that is not there the copy is empty.
-
-    Raises:
-        As `connect_to_read`.
+    The copy is made by the first connection, and ends with the engine's disposal.
     """
-    address = check(url, writes=False, lasting=False)
-    copy = _connect("", address.timeout)
-    try:
-        if address.file is not None and Path(address.file).exists():
-            with closing(connect_to_read(url)) as original:
-                original.backup(copy)
-    except BaseException:
-        copy.close()
-        raise
-    return copy
+
+    def engine(self, read_only: bool = False) -> sa.Engine:
+        """As the base class says."""
+        import sqlalchemy as sa
+
+        sqlite_urls.check(self.url, writes=False, lasting=False)
+        copy = partial(connect_to_copy, self.url)
+        engine = sa.create_engine("sqlite://", creator=copy, poolclass=sa.StaticPool)
+        _make_transactional(engine, None)
+        return engine
+
+    def lock(self, connection: sa.Connection, pipeline: str, held: Lock | None = None) -> Lock | None:
+        """Nobody else can have it."""
+        return None
 
 
-def _connect(name: str, timeout: float) -> sqlite3.Connection:
-    import sqlite3
+def _make_transactional(engine: sa.Engine, file: str | None) -> None:
+    """Begin transactions ourselves: sqlite3 does not by itself begin one before DDL.
 
-    return sqlite3.connect(name, timeout=timeout, uri=True, check_same_thread=False)
-
-
-def _uri(file: str, options: str) -> str:
-    """Return SQLite's URI of an absolute path, whatever bytes it is made of."""
-    return f"file:{quote_from_bytes(os.fsencode(file))}?{options}"
-
-
-def _is_wal(file: str) -> bool:
-    """Say whether changes go to a write-ahead log first (SQLite's file format, 1.3.3).
-
-    To close a file ends every lock that SQLite has on it in this process: none may have it open.
+    As SQLAlchemy's documentation advises for SQLite ("Serializable isolation, savepoints and
+    transactional DDL").
     """
-    with suppress(OSError), open(file, "rb") as opened:
-        return opened.read(20)[18:] == b"\2\2"
-    return False
+    import sqlalchemy as sa
 
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        if (folder := temporary.chosen()) is not None and folder.isprintable():
+            quoted = folder.replace("'", "''")
+            connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
 
-def _is_settled(file: str) -> bool:
-    """Say whether all that was committed is in the file, in a place that cannot be written."""
-    for suffix in ("-wal", "-journal", "-shm"):
-        with suppress(OSError):
-            if os.stat(file + suffix).st_size:
-                return False
-    return not (os.access(file, os.W_OK) and os.access(os.path.dirname(file), os.W_OK))
+    @sa.event.listens_for(engine, "handle_error")
+    def _note(context: sa.engine.ExceptionContext) -> None:
+        error = context.original_exception
+        name = getattr(error, "sqlite_errorname", None) or ""
+        if not name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            return
+        told = temporary.what_is_full(file)  # what was written is soon rolled back
+        if told is not None:
+            error.add_note(told)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from etl.declare.destination import Destination
 from etl.declare.match import Match
 from etl.declare.mistakes import failed, wrong
 from etl.declare.pipeline import Pipeline, Selection
@@ -40,10 +41,12 @@ def checked(name: str, pipeline: object) -> Pipeline:
         raise wrong(name, f"match: {error}") from None
     _check_call(name, "row", pipeline.row, 3, "key, record, selection")
     _check_call(name, "select", pipeline.select, 1, "options")
-    for part in ("store", "columns"):
-        reference = getattr(pipeline, part)
-        if reference is not None and not (isinstance(reference, str) and ":" in reference):
-            raise wrong(name, f"{part} is no reference such as package.module:NAME")
+    if not isinstance(pipeline.destination, Destination):
+        raise wrong(name, f"destination is {_kind(pipeline.destination)}, not a Destination")
+    try:
+        pipeline.destination.check(pipeline.record)
+    except ValueError as error:
+        raise wrong(name, f"destination: {error}") from None
     return pipeline
 
 

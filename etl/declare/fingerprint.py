@@ -27,7 +27,13 @@ def digest_of(pipeline: Pipeline) -> str:
 
     That is what it declares, and the source of the packages that its parts are from, as it is now.
     """
-    declared = (pipeline.name, pipeline.version, pipeline.match, pipeline.envelope, pipeline.columns)
+    declared = (
+        pipeline.name,
+        pipeline.version,
+        pipeline.match,
+        pipeline.envelope,
+        pipeline.destination.declared,
+    )
     files = sorted(set(_files(pipeline)))
     sources = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
     return digest(__version__, declared, list(_members(pipeline.record)), sources)
@@ -42,7 +48,7 @@ def _files(pipeline: Pipeline) -> Iterator[Path]:
     """Yield the source files of the packages of a pipeline's parts; some may have none."""
     parts = (pipeline.record, pipeline.row, pipeline.select, *pipeline.named_sources.values())
     names = {getattr(part, "__module__", None) for part in parts}
-    names |= {reference.partition(":")[0] for reference in (pipeline.store, pipeline.columns) if reference}
+    names |= set(pipeline.destination.modules)
     for name in names:
         try:
             spec = importlib.util.find_spec(name) if name else None

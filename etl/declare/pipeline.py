@@ -14,26 +14,21 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from etl.declare.destination import Destination
 from etl.declare.fingerprint import digest, digest_of
 from etl.declare.location import Source
 from etl.declare.mistakes import not_loaded, wrong
 from etl.errors import ConfigurationError, EtlError, one_line
-
-if TYPE_CHECKING:
-    import pyarrow
-    from sqlalchemy import Executable, Select, Table
-
-    from etl.database.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -52,50 +47,6 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One step of the merge, inside its one transaction."""
-
-    executable: Executable
-    counts: str | None = None
-    """The report's figure that the number of affected rows goes to."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a Parquet file: what `row` returns."""
-
-    schema: pyarrow.Schema
-    key: str | None = None
-    """The column, of any type, by which records are the same; the last of them holds. A row whose key is
-    null is the same as no other; where no column is named, none is."""
-    few: tuple[str, ...] = ()
-    """Columns of texts that recur, which are best written once and referred to."""
-
-    def __post_init__(self) -> None:
-        names = self.schema.names
-        for name in (self.key, *self.few):
-            if name is not None and name not in names:
-                raise ValueError(f"there is no column {name}; there are {', '.join(names)}")
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where the rows of a data set go; only the writer process imports it."""
-
-    schema: Schema
-    staging: Table | Columns
-    """What a run's own table is made like, whose first column is the record's position in the feed and the
-    others are what `row` returns, to be merged; or a file, to be replaced."""
-    merge: Callable[[int, Selection, Table], Sequence[Statement]]
-    """The steps from a run's staging table to the tables, for a run id; they count inserted, updated,
-    duplicates."""
-    sweep: Callable[[int, Selection], Sequence[Statement]]
-    """The steps after them, where the whole feed was seen; they count expired."""
-    overview: Callable[[Selection], Select[Any] | None]
-    """A small table of what the database holds now, shown after a run."""
-
-
-@dataclass(frozen=True)
 class Pipeline:
     """One data set: its records, and which of them are tested how."""
 
@@ -109,8 +60,8 @@ class Pipeline:
     row: Callable[[str | None, Any, Selection], tuple[Any, ...]]
     """From the key (None outside objects) and the record, to texts, integers of 64 bits, booleans and None;
     ValueError rejects it, with the reason."""
-    store: str
-    """Names the `Store`, as `package.module:NAME`: databases are slow to import, and few need them."""
+    destination: Destination
+    """Where the rows go (`etl.sink.destinations` has the functions that make one)."""
     select: Callable[[Mapping[str, Any]], Selection]
     """From all the options, the pipeline's own among them, to the selection."""
     options: tuple[Callable[[Any], Any], ...]
@@ -125,9 +76,6 @@ class Pipeline:
     default_database: str
     unmatched: Callable[[bytes, Selection], str | None] | None = None
     """Where no record of a feed matched: from the feed's first bytes to what to warn of, if anything."""
-    columns: str | None = None
-    """Names the `Columns` in the same way, where rows go to the file that the option `output` names: its
-    rows are made into columns by the workers."""
     version: str = ""
     """To be changed when rows change though the package of none of the pipeline's parts does."""
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from etl.database.target import Target
+from etl.declare.destination import Destination
 from etl.declare.fingerprint import digest
 from etl.declare.location import BUSY, Source
 from etl.declare.pipeline import Pipeline, Selection
@@ -48,6 +49,8 @@ class Plan:
     selection: Selection
     sources: tuple[Source, ...]
     target: Target
+    destination: Destination
+    """The pipeline's, or the one that was named in its place; bound to this run."""
     workers: int
     slabs: int
     threads: int = 1
@@ -55,7 +58,7 @@ class Plan:
     chunk_bytes: int = CHUNK_BYTES
     record_bytes: int = RECORD_BYTES
     batch_rows: int | None = None
-    """Rows in a bulk insert; None leaves it to the way there is into the database."""
+    """How many rows are staged at a time; None leaves it to the destination."""
     on_error: str = "skip"
     max_rejects: int = 100
     rejects_file: Path | None = None
@@ -67,18 +70,6 @@ class Plan:
     stale_after: timedelta | None = None
     retry_for: timedelta = BUSY
     """For how long what a server cannot serve now is tried again."""
-    output: Path | None = None
-    """The file that the rows go to, where they go to no table."""
-
-    @property
-    def refuses_nul(self) -> bool:
-        """Whether the rows go to PostgreSQL, whose texts hold no NUL."""
-        return self.target.is_postgresql and self.output is None
-
-    @property
-    def copies(self) -> bool:
-        """Whether the workers make text for COPY of the rows; where there is a limit, they are counted."""
-        return self.target.is_postgresql and self.limit is None and self.output is None
 
     @property
     def sweeps(self) -> bool:
@@ -89,16 +80,17 @@ class Plan:
     def may_skip(self) -> bool:
         """Whether a feed that has not changed needs not be read again."""
         served = len(self.sources) == 1 and self.sources[0].is_served
-        there = self.output is None or self.output.exists()
+        there = self.destination.keeps_what_was_written
         return self.sweeps and served and there and not (self.force or self.dry_run)
 
     @property
     def fingerprint(self) -> str:
         """A digest of what is asked of which feed."""
         tolerated = self.on_error, self.max_rejects  # what was tolerated once may not be now
-        output = None if self.output is None else str(self.output.absolute())
+        file = None if self.destination.file is None else str(self.destination.file.absolute())
+        written = self.destination.declared, file
         uris = [source.uri for source in self.sources]
-        return digest(self.pipeline.fingerprint, self.selection.fingerprint, uris, tolerated, output)
+        return digest(self.pipeline.fingerprint, self.selection.fingerprint, uris, tolerated, written)
 
     @property
     def shown_sources(self) -> list[str]:

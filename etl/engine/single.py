@@ -16,13 +16,12 @@ from etl.engine.figures import Figures
 from etl.engine.messages import End
 from etl.engine.plan import Plan
 from etl.engine.scan import scan
-from etl.engine.worker import handling_of
+from etl.engine.worker import handling_of, wanted_by
 from etl.engine.writer import Writer
 from etl.errors import EmptyFeed
 from etl.faults import reached
 from etl.ledger.report import RunReport, Written
 from etl.records.found import Batch
-from etl.records.wanted import Wanted
 from etl.source.feed import Feed
 
 SELDOM = 100_000
@@ -60,7 +59,7 @@ class Reading:
     def __init__(self, plan: Plan, figures: Figures) -> None:
         self._plan = plan
         self._figures = figures
-        self._wanted = Wanted(plan.pipeline, plan.selection)
+        self._wanted = wanted_by(plan)
         self._version: Version | None = None
         self.modified = True
         """A feed is another than the one that was known; if not, nothing was read."""

@@ -10,7 +10,6 @@ from etl.engine.plan import Plan
 from etl.faults import reached
 from etl.records.chunks import ChunkParser, Handling
 from etl.records.wanted import Wanted
-from etl.sink.packing import packer
 from etl.slabs import Slabs
 
 PAUSE_SECONDS = 0.001
@@ -18,9 +17,16 @@ PAUSE_SECONDS = 0.001
 one then, and hardly later."""
 
 
+def wanted_by(plan: Plan) -> Wanted:
+    """Return what a plan asks of a feed."""
+    return Wanted(plan.pipeline, plan.selection, plan.destination.wants_raw)
+
+
 def handling_of(plan: Plan) -> Handling:
     """Return what a plan says of records that cannot be used, and of rows."""
-    return Handling(plan.on_error == "salvage", plan.refuses_nul, packer(plan))
+    destination = plan.destination
+    pack = destination.pack if plan.limit is None else None  # with a limit, the writer counts them
+    return Handling(plan.on_error == "salvage", not destination.holds_nul, pack)
 
 
 def work(plan: Plan, slabs: Slabs, queues: WorkerQueues) -> None:
@@ -38,8 +44,7 @@ def work(plan: Plan, slabs: Slabs, queues: WorkerQueues) -> None:
             queues.results.put(task)
         elif opening is not None:
             if parser is None:  # many a worker has no chunk to look at
-                wanted = Wanted(plan.pipeline, plan.selection)
-                parser = ChunkParser(wanted, opening.layout, opening.base, handling_of(plan))
+                parser = ChunkParser(wanted_by(plan), opening.layout, opening.base, handling_of(plan))
             reached("received")
             answer = _answer(task, slabs, opening.source, parser, queues)
             reached("found")

@@ -16,12 +16,12 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from etl.database.database import Lock
 from etl.declare.location import Version
 from etl.engine.figures import Figures
 from etl.engine.messages import End
 from etl.engine.plan import Plan
 from etl.errors import MalformedFeed, TooManyRejects
-from etl.ledger.lock import FileLock, lock_early
 from etl.ledger.report import RunReport, Written
 from etl.records.found import Batch, Reject, Rows
 from etl.sink.rejects_file import RejectsFile
@@ -58,7 +58,7 @@ class Writer:
         self.is_full = False
         """As many records matched as were asked for: no more batches count."""
         self._stack = ExitStack()
-        self._lock: FileLock | None = None
+        self._lock: Lock | None = None
         self._importing: Thread | None = None
         self._session: Session | None = None
 
@@ -76,7 +76,7 @@ class Writer:
             LockHeld: another run is at work.
         """
         if not (self._plan.may_skip or self._plan.dry_run):
-            self._lock = lock_early(self._plan.target.url)
+            self._lock = self._plan.target.database.early_lock()
         if self._lock is None:
             return self._open()
         self._stack.callback(self._lock.close)

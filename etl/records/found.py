@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from etl.declare.destination import Rows as Rows
+
 RAW_BYTES = 1000
 """How much of a rejected record is kept."""
-
-Rows = list[tuple[Any, ...]] | bytes
-"""Rows as the staging table takes them: (position across feeds, *its other columns); or those packed
-(`etl.sink.packing`)."""
 
 
 class Reject(NamedTuple):

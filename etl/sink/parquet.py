@@ -1,170 +1,102 @@
-"""Rows into a Parquet file, which is under its name only once it is whole.
-
-Until then it has no name at all where the system knows such files (Linux, O_TMPFILE), so that nothing is
-left of a run that is killed; elsewhere it has another one, `.deals.parquet.partial`, and the next run
-overwrites it.
-"""
+"""Parquet: one typed file, replaced as a whole; the workers make columns of the rows."""
 
 from __future__ import annotations
 
-import errno
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from pyarrow import parquet
-from pyroaring import BitMap64
+import msgspec
 
-from etl.declare.pipeline import Columns
-from etl.errors import DatabaseError
-from etl.records.found import Rows
-from etl.sink.keys import keys_of
-from etl.sink.packing import batch_of
-from etl.sink.tables import Loader
+from etl.declare.columns import Column
+from etl.declare.destination import Staging
+from etl.declare.pipeline import resolve
+from etl.file_kinds import FileKind
+from etl.sink.file_destination import FileDestination
+from etl.sink.misfits import misfits_named
 
-GROUP_ROWS = 131_072
-"""Rows in a row group: enough to skip by its statistics, and some 30 MB in memory."""
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
-COMPRESSION = ("zstd", 1)
+    from etl.sink.arrow import Columns
+
+_KIND = FileKind("a Parquet file", re.compile(rb"PAR1"))
 
 
-class ParquetFile(Loader):
-    """A file that takes the place of an older one when it is published."""
+@dataclass(frozen=True, kw_only=True)
+class Parquet(FileDestination):
+    """A Parquet file."""
 
-    def __init__(self, path: Path, columns: Columns, batch_rows: int | None) -> None:
-        """Begin a file that shall be `path`.
+    reference: str | None = None
+    """Names its `Columns`, as `package.module:NAME` (Arrow is slow to import); by default, they are made of
+    the columns of the pipeline's rows."""
+    key: str | None = None
+    """Of the latter columns, the one by which records are the same."""
 
-        Raises:
-            DatabaseError: the disk refuses, here and below.
-        """
-        self.batch_rows = batch_rows or GROUP_ROWS
-        self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
-        self._columns = columns
-        self._rows = 0
-        self._dropped = BitMap64()
-        # Encoding takes as long as decompression: the writer goes on receiving meanwhile.
-        self._thread = ThreadPoolExecutor(1)
-        self._encoded: Future[None] | None = None
-        self._unnamed = False
-        with self._refusals():
-            self._keys = keys_of(
-                columns.schema.field(columns.key).type if columns.key is not None else None
-            )
-            self._begin()
-
-    def count(self) -> int:
-        """Return how many rows were written, dropped ones among them."""
-        return self._rows
+    name = "Parquet"
+    suffix = ".parquet"
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """All that were not dropped are new."""
-        return {"inserted": self._rows - len(self._dropped), "duplicates": len(self._dropped)}
+    def declared(self) -> tuple[Any, ...]:
+        """As the base class says."""
+        return (*super().declared, self.reference, self.key)
 
-    def load(self, parts: list[Rows]) -> None:
-        """Add rows, as a row group."""
-        self._wait()
-        self._encoded = self._thread.submit(self._append, parts)
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Where the columns are."""
+        return () if self.reference is None else (self.reference.partition(":")[0],)
 
-    def finish(self) -> None:
-        """Write what is left; of records with the same key keep the last one."""
-        self._wait()
-        with self._refusals():
-            self._writer.close()
-            with parquet.ParquetFile(self._file) as whole:
-                key = self._columns.key
-                self._dropped = self._keys.earlier(whole, key) if key is not None else BitMap64()
-                if self._dropped:
-                    self._drop_earlier(whole)
+    def check(self, record: type[msgspec.Struct]) -> None:
+        """As the base class says; columns that are named are loaded by who needs them."""
+        if self.reference is not None and ":" not in str(self.reference):
+            raise ValueError("parquet() takes a reference such as package.module:NAME")
+        if not self.columns_are_known:
+            return
+        names = [column.name for column in self.columns(record)]
+        if self.key is not None and self.key not in names:
+            raise ValueError(f"key: there is no column {self.key}; there are {', '.join(names)}")
 
-    def publish(self) -> None:
-        """Take the place of the older file, for good."""
-        with self._refusals():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            if self._unnamed:
-                self._partial.unlink(missing_ok=True)
-                descriptor = self._file.fileno()  # as a directory too, or else links are not followed
-                os.link(f"/proc/self/fd/{descriptor}", self._partial, src_dir_fd=descriptor)
-            os.replace(self._partial, self._path)
-        self._unnamed = True
+    def columns(self, record: type[msgspec.Struct]) -> Sequence[Column]:
+        """As the base class says."""
+        if self.reference is None:
+            return super().columns(record)
+        from etl.sink.arrow import plain
 
-    def close(self) -> None:
-        """Leave nothing behind but what was published."""
-        self._thread.shutdown(cancel_futures=True)
-        for held in (self._writer, self._file, self._keys):  # nobody needs what is not published
-            with suppress(OSError, pa.ArrowException, sqlite3.Error):
-                held.close()
-        if not self._unnamed:
-            self._partial.unlink(missing_ok=True)
+        return plain(resolve(self.reference))
 
-    def _begin(self) -> None:
-        """Begin an empty file."""
-        flags = getattr(os, "O_TMPFILE", None)
-        try:
-            if flags is None:
-                raise OSError(errno.EOPNOTSUPP, "no files without names")
-            descriptor = os.open(self._path.parent, flags | os.O_RDWR | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
-                raise
-            self._partial.unlink(missing_ok=True)
-            descriptor = os.open(self._partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
-            self._unnamed = False
-        else:
-            self._unnamed = True
-        self._file: IO[bytes] = os.fdopen(descriptor, "w+b")
-        codec, level = COMPRESSION
-        self._writer = parquet.ParquetWriter(
-            self._file, self._columns.schema, compression=codec, compression_level=level,
-            use_dictionary=list(self._columns.few),
-        )  # fmt: skip
+    @property
+    def columns_are_known(self) -> bool:
+        """As the base class says."""
+        return self.reference is None and super().columns_are_known
 
-    def _append(self, parts: list[Rows]) -> None:
+    @property
+    def file_kind(self) -> FileKind:
+        """As the base class says."""
+        return _KIND
+
+    @cached_property
+    def _columns(self) -> Columns:
+        if self.reference is not None:
+            named: Columns = resolve(self.reference)
+            return named
+        from etl.sink.arrow import columns_of
+
+        assert self.record is not None
+        return columns_of(self.columns(self.record), self.key)
+
+    def pack(self, rows: Sequence[tuple[Any, ...]]) -> bytes:
+        """Return rows, but their position, as a record batch in Arrow's format between processes (IPC)."""
+        from etl.sink.arrow import message_of, misfit
+
         schema = self._columns.schema
-        batches = [
-            pa.ipc.read_record_batch(pa.py_buffer(part), schema)
-            if isinstance(part, bytes)
-            else batch_of(part, schema)
-            for part in parts
-        ]
-        table = pa.Table.from_batches(batches, schema)
-        self._rows += len(table)
-        with self._refusals():
-            if self._columns.key is not None:
-                for batch in batches:
-                    self._keys.note(batch.column(self._columns.key))
-            self._writer.write_table(table, row_group_size=len(table))
+        with misfits_named(self.maker, rows, schema.names, lambda: misfit(rows, schema)):
+            return message_of(rows, schema)
 
-    def _wait(self) -> None:
-        if self._encoded is not None:
-            self._encoded.result()
-            self._encoded = None
+    def open(self, connection: sa.Connection, batch_rows: int | None, dry_run: bool) -> Staging:
+        """As the base class says; what a dry run writes is not put in place."""
+        from etl.sink.parquet_file import ParquetFile
 
-    def _drop_earlier(self, before: parquet.ParquetFile) -> None:
-        """Write the file again without the rows whose key comes again later."""
-        with self._file:
-            self._begin()
-            start = 0
-            for group in range(before.num_row_groups):
-                table = before.read_row_group(group)
-                kept = [number not in self._dropped for number in range(start, start + len(table))]
-                self._writer.write_table(table.filter(pa.array(kept)))
-                start += len(table)
-            self._writer.close()
-
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:  # Arrow tells the number in its text only
-            reason = error.strerror or str(error).rpartition("] ")[2]
-            raise DatabaseError(f"{self._path}: {reason}") from None
-        except sqlite3.Error as error:  # its own words, without values
-            raise DatabaseError(f"{self._path}: the temporary database of its keys: {error}") from None
+        assert self.file is not None
+        return ParquetFile(self.file, self._columns, batch_rows)

@@ -19,7 +19,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from etl.declare.pipeline import Selection, Statement
+from etl.declare.pipeline import Selection
+from etl.sink.store import Statement
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS, addresses, changes, deals
 

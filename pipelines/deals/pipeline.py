@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from etl.declare.pipeline import Pipeline
+from etl.sink.destinations import tables
 from pipelines.deals import DATABASE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.selection import OPTIONS, deals_of_node, of_other_network, select
@@ -15,7 +16,7 @@ PIPELINE = Pipeline(
     match=("Proposal", "Client"),
     envelope=("result",),
     row=to_row,
-    store="pipelines.deals.store:STORE",
+    destination=tables("pipelines.deals.store:STORE"),
     select=select,
     options=OPTIONS,
     default_source="https://marketdeals.s3.amazonaws.com/StateMarketDeals.json.zst",

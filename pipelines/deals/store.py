@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from etl.database.access import reading
 from etl.database.schema import is_there
 from etl.database.target import Target
-from etl.declare.pipeline import Store
+from etl.sink.store import Store
 from pipelines.deals.merge import merge, overview, sweep
 from pipelines.deals.tables import SCHEMA, addresses, staging, wallets
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from etl.declare.pipeline import Columns
+from etl.sink.arrow import Columns
 
 COLUMNS = Columns(
     schema=pa.schema(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import click
-
 from etl.declare.pipeline import Selection
+from etl.sink.destinations import parquet
 from pipelines.deals.pipeline import PIPELINE as DEALS
 from pipelines.deals.record import Deal, number_of
 from pipelines.deals.selection import LOTUS_OPTIONS
@@ -53,15 +51,8 @@ PIPELINE = replace(
     DEALS,
     name="market_deals",
     row=to_row,
-    store="pipelines.market_deals.store:STORE",
-    columns="pipelines.market_deals.columns:COLUMNS",
+    destination=parquet("pipelines.market_deals.columns:COLUMNS", file="market_deals.parquet"),
     select=select,
-    options=(
-        click.option(
-            "--output", type=click.Path(path_type=Path, dir_okay=False), default="market_deals.parquet",
-            show_default=True, metavar="FILE", help="The Parquet file that is replaced.",
-        ),
-        *LOTUS_OPTIONS,
-    ),
+    options=LOTUS_OPTIONS,
     default_database=DATABASE,
-)  # fmt: skip
+)

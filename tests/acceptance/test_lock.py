@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from etl.database.access import open_engine
 from etl.database.target import Target
 from etl.ledger.lock import take_lock
 from tests.support.databases import Tables, moment
@@ -76,9 +75,10 @@ def test_a_run_that_is_told_to_waits_for_the_one_before(etl: Etl, tables: Tables
 
 def test_a_run_that_waits_keeps_nobody_from_writing(etl: Etl, tables: Tables) -> None:
     """Not even where there are no tables yet, and the run before is about to create them."""
-    engine = open_engine(Target(tables.url))
+    database = Target(tables.url).database
+    engine = database.engine()
     with engine.connect() as connection:
-        take_lock(connection, "deals", wait=False)
+        take_lock(database, connection, "deals", wait=False)
         at = ("--source", etl.file(ANOTHER), "--database", tables.url)
         waiting = start_waiting(etl, *at)
         tables.execute("CREATE TABLE etl_runs_of_another (run_id BIGINT)")

@@ -26,6 +26,7 @@ PARTS = {
         from datetime import timedelta
         import click, msgspec
         from etl.declare.pipeline import Pipeline, Selection
+        from etl.sink.destinations import parquet, tables
 
         class Repo(msgspec.Struct):
             name: str
@@ -44,14 +45,14 @@ PARTS = {
 
         PIPELINE = Pipeline(
             name="events", record=Event, match=("repo", "name"), envelope=(), row=to_row,
-            store="pipelines.events.store:STORE", select=select,
+            destination=tables("pipelines.events.store:STORE"), select=select,
             options=(click.option("--repo", multiple=True),), default_source="-", source_variables=(),
             named_sources={}, stale_after=timedelta(days=1), default_database="sqlite:///events.db",
         )
     """,
     "store": """
         import sqlalchemy as sa
-        from etl.declare.pipeline import Statement, Store
+        from etl.sink.store import Statement, Store
         from etl.database.schema import Schema
 
         metadata = sa.MetaData()
@@ -291,20 +292,15 @@ def test_what_a_row_refuses_is_still_a_reject(author: Author) -> None:
 
 COLUMNS = """
     import pyarrow as pa
-    import sqlalchemy as sa
-    from etl.declare.pipeline import Columns, Store
-    from etl.database.schema import Schema
+    from etl.sink.arrow import Columns
 
     fields = [("id", pa.string()), ("type", pa.string()), ("stars", pa.int64())]
     COLUMNS = Columns(pa.schema(fields), key="id")
-    STORE = Store(schema=Schema("events", sa.MetaData()), staging=COLUMNS, merge=lambda *_: (),
-                  sweep=lambda *_: (), overview=lambda _: None)
 """
 INTO_A_FILE = [
     ("store", PARTS["store"], COLUMNS),
-    ("pipeline", "named_sources={}", 'columns="pipelines.events.store:COLUMNS", named_sources={}'),
-    ("pipeline", "options=(", 'options=(click.option("--output", default=Path("x")), '),
-    ("pipeline", "import click, msgspec", "from pathlib import Path\nimport click, msgspec"),
+    ("pipeline", 'tables("pipelines.events.store:STORE")',
+     'parquet("pipelines.events.store:COLUMNS", "x")'),
 ]  # fmt: skip
 
 

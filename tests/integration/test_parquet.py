@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from etl.errors import DatabaseError
-from etl.sink.parquet import ParquetFile
+from etl.sink.arrow import message_of
+from etl.sink.parquet_file import ParquetFile
 from pipelines.market_deals.columns import COLUMNS
 
 
@@ -20,10 +21,10 @@ def row(number: int, label: str = "") -> tuple[Any, ...]:
 
 
 def write(path: Path, *groups: list[tuple[Any, ...]]) -> ParquetFile:
-    """Write a file in the given row groups, all but published."""
+    """Write a file in the given row groups, all but put in place."""
     file = ParquetFile(path, COLUMNS, None)
     for group in groups:
-        file.load([group])
+        file.load([message_of(group, COLUMNS.schema)])
     file.finish()
     return file
 
@@ -39,16 +40,16 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return tmp_path / "deals.parquet"
 
 
-def test_it_shows_only_when_it_is_published(path: Path) -> None:
+def test_it_shows_only_when_it_is_put_in_place(path: Path) -> None:
     file = write(path, [row(1, "a")])
     assert not path.exists()
-    file.publish()
+    file.put_in_place()
     file.close()
     assert labels(path) == [(1, "a")]
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_is_not_published_leaves_no_trace(path: Path) -> None:
+def test_what_is_not_put_in_place_leaves_no_trace(path: Path) -> None:
     write(path, [row(1)]).close()
     assert list(path.parent.iterdir()) == []
 
@@ -56,7 +57,7 @@ def test_what_is_not_published_leaves_no_trace(path: Path) -> None:
 def test_what_a_killed_run_left_is_overwritten(path: Path) -> None:
     (path.parent / ".deals.parquet.partial").write_bytes(b"half")
     file = write(path, [row(1, "a")])
-    file.publish()
+    file.put_in_place()
     file.close()
     assert labels(path) == [(1, "a")]
     assert list(path.parent.iterdir()) == [path]
@@ -65,7 +66,7 @@ def test_what_a_killed_run_left_is_overwritten(path: Path) -> None:
 def test_of_rows_with_one_key_the_last_is_kept_and_the_order_stays(path: Path) -> None:
     file = write(path, [row(1, "a"), row(2, "b"), row(1, "c")], [row(3, "d"), row(2, "e")], [row(4, "f")])
     assert file.counts == {"inserted": 4, "duplicates": 2}
-    file.publish()
+    file.put_in_place()
     file.close()
     assert labels(path) == [(1, "c"), (3, "d"), (2, "e"), (4, "f")]
 
@@ -81,7 +82,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / ".deals.parquet.partial").symlink_to("/dev/full")
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     file = ParquetFile(tmp_path / "deals.parquet", COLUMNS, None)
-    file.load([[row(number) for number in range(100_000)]])
+    file.load([message_of([row(number) for number in range(100_000)], COLUMNS.schema)])
     with pytest.raises(DatabaseError, match="No space left on device"):
         file.finish()
     file.close()

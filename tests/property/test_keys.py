@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.declare.pipeline import Columns
-from etl.sink.packing import arrow_of
-from etl.sink.parquet import ParquetFile
+from etl.sink.arrow import Columns, message_of
+from etl.sink.parquet_file import ParquetFile
 
 BIG = 1 << 63
 KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -49,10 +48,10 @@ def write(folder: Path, kind: pa.DataType, key: str | None, groups: list[list[tu
     columns = Columns(pa.schema([pa.field("key", kind), pa.field("number", pa.int64())]), key)
     file = ParquetFile(folder / "x.parquet", columns, None)
     try:
-        for number, group in enumerate(groups):  # packed by a worker, or not
-            file.load([arrow_of(group, columns.schema) if number % 2 else group])
+        for group in groups:
+            file.load([message_of(group, columns.schema)])
         file.finish()
-        file.publish()
+        file.put_in_place()
     finally:
         file.close()
     assert [path.name for path in folder.iterdir()] == ["x.parquet"]

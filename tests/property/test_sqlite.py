@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etl.database.sqlite import file_of
+from etl.database.sqlite_urls import file_of
 
 PIECES = [
     "a", "b.db", "link", "..", ".", "/", "//", "%20", "%25", "%3F", "%23", "#", "%2520", "%253F", "%26",

@@ -18,6 +18,7 @@ from etl.engine import supervisor
 from etl.engine.figures import Figures
 from etl.engine.plan import Plan
 from etl.ledger.report import RunReport
+from etl.sink.destinations import destination_of
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import FEED_COLUMNS
@@ -60,20 +61,27 @@ def run_into(
 
 def run_to_file(output: Path, document: bytes, **settings: Any) -> RunReport:
     """Run the pipeline `market_deals` over a document."""
-    return _carry_out(MARKET_DEALS, select({}), "sqlite://", document, settings | {"output": output})
+    return _carry_out(MARKET_DEALS, select({}), "sqlite://", document, settings, output)
 
 
 def _carry_out(
-    pipeline: Pipeline, selection: Selection, database: str, document: bytes, settings: dict[str, Any]
+    pipeline: Pipeline,
+    selection: Selection,
+    database: str,
+    document: bytes,
+    settings: dict[str, Any],
+    output: Path | None = None,
 ) -> RunReport:
     with tempfile.TemporaryDirectory() as folder:
         feed = Path(folder, "feed.json")
         feed.write_bytes(document)
+        target = Target(database)
         plan = Plan(
             pipeline=pipeline,
             selection=selection,
             sources=(Source(str(feed)),),
-            target=Target(database),
+            target=target,
+            destination=destination_of(pipeline, target.database, output),
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,
         )
         report = RunReport(None, pipeline.name, str(feed), "failed", None, datetime.now(UTC))

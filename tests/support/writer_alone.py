@@ -17,7 +17,7 @@ from etl.engine.plan import Plan
 from etl.engine.writer import Writer
 from etl.ledger.report import RunReport
 from etl.records.found import Batch
-from etl.sink.packing import csv_of
+from etl.sink.destinations import destination_of
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal, to_row
 from pipelines.deals.selection import Tracked
@@ -32,11 +32,13 @@ def write(
     **settings: Any,
 ) -> RunReport:
     """Have a feed's records staged and merged; `settings` are the plan's."""
+    target = Target(database)
     plan = Plan(
         pipeline=PIPELINE,
         selection=Tracked(wanted, head),
         sources=(Source("feed"),),
-        target=Target(database),
+        target=target,
+        destination=destination_of(PIPELINE, target.database, None),
         **{"workers": 1, "slabs": 1} | settings,
     )
     # As workers do it: a batch for each chunk, here of three records.
@@ -61,5 +63,6 @@ def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Bat
     ]
     return Batch(
         records=len(records), matched=len(rows), rows=len(rows),
-        parts=[csv_of(rows) if rows and plan.copies else rows], rejects=[],
+        parts=[plan.destination.pack(rows) if rows and plan.limit is None else rows],
+        rejects=[],
     )  # fmt: skip

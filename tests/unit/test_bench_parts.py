@@ -15,7 +15,7 @@ from bench.memory import Run, figures
 from bench.report import number
 from bench.staged import PIPELINE
 from bench.workbench import RARE, Workbench, others
-from etl.declare.pipeline import Store, resolve
+from etl.sink.tables import Tables
 from pipelines.deals.sample import SampleSettings, documents
 from pipelines.deals.selection import Tracked
 from pipelines.deals.store import STORE
@@ -53,7 +53,8 @@ def test_other_wallets_are_spelled_like_the_clients_and_own_nothing() -> None:
 
 
 def test_a_run_up_to_the_end_of_staging_has_no_merge() -> None:
-    store: Store = resolve(PIPELINE.store)
+    assert isinstance(PIPELINE.destination, Tables)
+    store = PIPELINE.destination.store()
     selection = Tracked(frozenset(), 1)
     assert store.staging is STORE.staging
     assert store.schema is STORE.schema

@@ -17,6 +17,7 @@ from etl.database.target import Target
 from etl.declare.location import Source
 from etl.declare.pipeline import Pipeline, Selection
 from etl.engine.plan import Plan
+from etl.sink.destinations import destination_of, parquet, tables
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal
 from pipelines.deals.selection import Tracked
@@ -30,7 +31,16 @@ class Other(Deal):
 
 def plan(pipeline: Pipeline = PIPELINE, *uris: str, wanted: frozenset[str] | None = None) -> Plan:
     sources = tuple(map(Source, uris or ("http://host/feed",)))
-    return Plan(pipeline, Selection(wanted, None), sources, Target("sqlite://"), workers=1, slabs=1)
+    return planned(pipeline, None, sources, wanted)
+
+
+def planned(
+    pipeline: Pipeline, output: Path | None, sources: tuple[Source, ...], wanted: frozenset[str] | None
+) -> Plan:
+    target = Target("sqlite://")
+    destination = destination_of(pipeline, target.database, output)
+    selection = Selection(wanted, None)
+    return Plan(pipeline, selection, sources, target, destination, workers=1, slabs=1)
 
 
 def test_different_wishes_have_different_fingerprints() -> None:
@@ -65,13 +75,15 @@ def test_different_plans_have_different_fingerprints() -> None:
         plan(wanted=frozenset()),
         plan(PIPELINE, "http://host/feed\nhttp://host/2"),
         plan(PIPELINE, "http://host/feed", "http://host/2"),
-        replace(base, output=Path("a")),
+        planned(PIPELINE, Path("a.csv"), base.sources, None),
+        planned(PIPELINE, Path("b.csv"), base.sources, None),
+        planned(PIPELINE, Path("a.parquet"), base.sources, None),
         replace(base, on_error="fail"),
         replace(base, max_rejects=7),
         plan(replace(PIPELINE, match=("Proposal", "Provider"))),
         plan(replace(PIPELINE, envelope=())),
         plan(replace(PIPELINE, record=Other)),
-        plan(replace(PIPELINE, columns="pipelines.market_deals.columns:COLUMNS")),
+        plan(replace(PIPELINE, destination=parquet("pipelines.market_deals.columns:COLUMNS"))),
         plan(replace(PIPELINE, version="2")),
     ]
     assert [(a, b) for a, b in combinations(plans, 2) if a.fingerprint == b.fingerprint] == []
@@ -105,4 +117,4 @@ def test_other_code_in_the_package_of_a_part_has_another_fingerprint(package: Pa
     assert loaded.fingerprint in seen
     assert len(seen) == 3
     (package / "store.py").write_text("STORE = 1\n")
-    assert replace(PIPELINE, row=row, store="measured.store:STORE").fingerprint not in seen
+    assert replace(PIPELINE, row=row, destination=tables("measured.store:STORE")).fingerprint not in seen

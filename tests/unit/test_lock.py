@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from etl.database.access import open_engine
+from etl.database.database import Lock
+from etl.database.file_lock import FileLock
 from etl.database.target import Target
 from etl.errors import DatabaseError, LockHeld
-from etl.ledger.lock import FileLock, lock_early, take_lock
+from etl.ledger.lock import take_lock
+
+
+def lock_early(url: str) -> Lock | None:
+    return Target(url).database.early_lock()
 
 
 def is_free(path: str) -> bool:
@@ -25,7 +30,7 @@ def is_free(path: str) -> bool:
 
 def test_it_is_taken_once(tmp_path: Path) -> None:
     first = lock_early(f"sqlite:///{tmp_path}/deals.db")
-    assert first is not None
+    assert isinstance(first, FileLock)
     assert lock_early(f"sqlite:///{tmp_path}/deals.db") is None
     assert not is_free(first.path)
     first.close()
@@ -37,12 +42,13 @@ def test_it_is_taken_once(tmp_path: Path) -> None:
 def test_whoever_has_it_already_goes_on_with_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/deals.db"
     early = lock_early(url)
-    assert early is not None
-    engine = open_engine(Target(url))
+    assert isinstance(early, FileLock)
+    database = Target(url).database
+    engine = database.engine()
     with engine.connect() as connection:
         with pytest.raises(LockHeld):
-            take_lock(connection, "deals", wait=False)
-        assert take_lock(connection, "deals", wait=False, held=early) is early
+            take_lock(database, connection, "deals", wait=False)
+        assert take_lock(database, connection, "deals", wait=False, held=early) is early
     engine.dispose()
     assert not is_free(early.path)  # SQLite is done with the file, and the lock still held
     early.close()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from etl.database.access import open_copy, open_engine
-from etl.database.sqlite import check, connect_to_copy, connect_to_read
+from etl.database.sqlite_files import connect_to_copy, connect_to_read
+from etl.database.sqlite_urls import check
 from etl.database.target import Target
 from etl.errors import ConfigurationError
 
@@ -96,7 +96,7 @@ def test_a_copy_can_be_written_and_the_file_stays_as_it_was(
 ) -> None:
     path = made(tmp_path / name, journal)
     before = path.read_bytes()
-    engine = open_copy(url_of(path))
+    engine = Target(url_of(path)).database.rehearsed().engine()
     for _ in range(2):  # the same copy each time
         with engine.begin() as connection:
             connection.exec_driver_sql("INSERT INTO t SELECT * FROM t")
@@ -129,7 +129,7 @@ def anonymous_bytes() -> int:
 
 def test_an_engine_that_only_reads_refuses_to_write(tmp_path: Path) -> None:
     path = made(tmp_path / "a.db", "DELETE")
-    engine = open_engine(Target(url_of(path)), read_only=True)
+    engine = Target(url_of(path)).database.engine(read_only=True)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar_one() == 3
         with pytest.raises(sa.exc.OperationalError):

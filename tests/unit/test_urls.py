@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.database import urls
-from etl.database.access import open_engine
+from etl.database import postgresql_urls as urls
 from etl.database.target import Target
 from etl.errors import ConfigurationError
 
@@ -74,8 +73,9 @@ def test_nothing_of_a_url_that_is_refused_is_told(form: str, secret: str) -> Non
 def told_of(url: str) -> str:
     """What is said of a URL, if it is refused."""
     try:
-        urls.check(url)
-        open_engine(Target(url)).dispose()
+        database = Target(url).database
+        database.check()
+        database.engine().dispose()
     except ConfigurationError as error:
         return error.message
     return ""
