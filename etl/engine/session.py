@@ -29,7 +29,8 @@ from etl.database.schema import prepare
 from etl.database.sqlite import address_of
 from etl.declare.location import Version
 from etl.declare.mistakes import maker_of_rows
-from etl.declare.pipeline import Statement, Store, resolve
+from etl.declare.pipeline import Statement, Store
+from etl.declare.registry import resolve
 from etl.engine.child import termination_held
 from etl.engine.figures import Figures
 from etl.engine.messages import End
@@ -65,7 +66,7 @@ class Session:
         self._report = report
         self._figures = figures
         self._lock = lock
-        self._store: Store = resolve(plan.pipeline.store)
+        self._store: Store = resolve(plan.pipeline.store, f"the pipeline {plan.pipeline.name}")
         self._stack = ExitStack()
         self._kept: IO[bytes] | None = None
 
@@ -123,7 +124,7 @@ class Session:
         # The parent must know of the row if there is one: no end between the two.
         with termination_held():
             with writing(self._connection):
-                prepare(self._connection, ledger.SCHEMA, self._store.schema)
+                prepare(self._connection, ledger.schema_for(self._report), self._store.schema)
                 self._report.run_id = ledger.begin(self._connection, self._report)
             self._figures.run_id = self._report.run_id
         self._take_lock(self._plan.wait_lock)  # again, where it has ended with the transaction
@@ -264,7 +265,7 @@ class Session:
         report.bytes_read, report.bytes_decoded = end.bytes_read, end.bytes_decoded
         with writing(connection) as transaction:
             if self._plan.dry_run:
-                prepare(connection, ledger.SCHEMA, self._store.schema)
+                prepare(connection, ledger.schema_for(report), self._store.schema)
                 report.run_id = ledger.begin(connection, report)
             assert report.run_id is not None
             counts = Counter(self._loader.counts)
@@ -275,7 +276,7 @@ class Session:
                 if statement.counts is not None:
                     counts[statement.counts] += affected
             for name, count in counts.items():
-                setattr(report, name, count)
+                report.count(name, count)
             report.unchanged = report.matched - report.inserted - report.updated - report.duplicates
             report.check()
             report.peak_memory_bytes = self._figures.peak_memory_bytes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from etl.declare.mistakes import misfit
-from etl.declare.pipeline import resolve
+from etl.declare.registry import resolve
 from etl.engine.plan import Plan
 from etl.errors import PipelineFailed
 from etl.records.found import Rows

@@ -10,10 +10,9 @@ from typing import Any
 import click
 
 from etl.declare.pipeline import Selection
+from pipelines.deals.options import LOTUS_OPTIONS
 from pipelines.deals.pipeline import PIPELINE as DEALS
 from pipelines.deals.record import Deal, number_of
-from pipelines.deals.selection import LOTUS_OPTIONS
-from pipelines.market_deals import DATABASE
 
 
 def to_row(key: str | None, deal: Deal, _selection: Selection) -> tuple[Any, ...]:
@@ -46,12 +45,13 @@ def to_row(key: str | None, deal: Deal, _selection: Selection) -> tuple[Any, ...
 
 def select(_options: Mapping[str, Any]) -> Selection:
     """Return what stands for every deal."""
-    return Selection(wanted=None, head_epoch=None)
+    return Selection(wanted=None)
 
 
 PIPELINE = replace(
     DEALS,
     name="market_deals",
+    summary="All Filecoin storage deals, flat and typed, into a Parquet file",
     row=to_row,
     store="pipelines.market_deals.store:STORE",
     columns="pipelines.market_deals.columns:COLUMNS",
@@ -63,5 +63,4 @@ PIPELINE = replace(
         ),
         *LOTUS_OPTIONS,
     ),
-    default_database=DATABASE,
 )  # fmt: skip

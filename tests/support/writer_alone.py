@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ from etl.engine.writer import Writer
 from etl.ledger.report import RunReport
 from etl.sink.packing import csv_of
 from pipelines.deals.pipeline import PIPELINE
-from pipelines.deals.record import Deal, to_row
+from pipelines.deals.record import Deal
 from pipelines.deals.selection import Tracked
 
 _context = multiprocessing.get_context("fork")
@@ -49,7 +48,8 @@ def write(
     for batch in batches:
         line.results.put(tamper(batch))
     line.results.put(End(len(batches), 0, 0, limited=plan.limit is not None, version=None, modified=True))
-    report = RunReport(None, "deals", "feed", "failed", None, datetime.now(UTC), head_epoch=head)
+    report = RunReport.begun(PIPELINE, "feed")
+    report.take_figures(plan.selection.figures)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         return Writer(plan, report, Figures()).run(Lines([line], 1), words).report
@@ -59,7 +59,7 @@ def write(
 
 def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Batch:
     rows = [
-        (position + number, *to_row(str(deal_id), msgspec.convert(record, Deal), plan.selection))
+        (position + number, *PIPELINE.row(str(deal_id), msgspec.convert(record, Deal), plan.selection))
         for number, (deal_id, record) in enumerate(records)
         if record["Proposal"]["Client"] in (plan.selection.wanted or ())
     ]

@@ -15,7 +15,8 @@ from bench.memory import Run, figures
 from bench.report import number
 from bench.staged import PIPELINE
 from bench.workbench import RARE, Workbench, others
-from etl.declare.pipeline import Store, resolve
+from etl.declare.pipeline import Store
+from etl.declare.registry import resolve
 from pipelines.deals.sample import SampleSettings, documents
 from pipelines.deals.selection import Tracked
 from pipelines.deals.store import STORE

@@ -30,12 +30,12 @@ class Other(Deal):
 
 def plan(pipeline: Pipeline = PIPELINE, *uris: str, wanted: frozenset[str] | None = None) -> Plan:
     sources = tuple(map(Source, uris or ("http://host/feed",)))
-    return Plan(pipeline, Selection(wanted, None), sources, Target("sqlite://"), workers=1, slabs=1)
+    return Plan(pipeline, Selection(wanted), sources, Target("sqlite://"), workers=1, slabs=1)
 
 
 def test_different_wishes_have_different_fingerprints() -> None:
     wishes = [
-        Selection(wanted, None).fingerprint
+        Selection(wanted).fingerprint
         for wanted in (
             None, frozenset(), frozenset({""}), frozenset({" "}), frozenset({"a b"}), frozenset({"a", "b"}),
             frozenset({"a"}), frozenset({"b"}), frozenset({'a", "b'}), frozenset({"a\nb"}),
@@ -43,7 +43,7 @@ def test_different_wishes_have_different_fingerprints() -> None:
         )
     ]  # fmt: skip
     assert len(set(wishes)) == len(wishes)
-    assert Selection(frozenset("abc"), None).fingerprint == Selection(frozenset("cab"), None).fingerprint
+    assert Selection(frozenset("abc")).fingerprint == Selection(frozenset("cab")).fingerprint
 
 
 def test_a_head_counts_where_it_was_named_and_the_chain_always() -> None:
