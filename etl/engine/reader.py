@@ -398,7 +398,7 @@ def inspect(feed: Feed, pipeline: Pipeline) -> tuple[bytes, Layout]:
         head += more[:count]
         complete = count < size
         try:
-            return head, learn(head, complete, pipeline.match[0], pipeline.envelope, members)
+            return head, learn(head, complete, pipeline.marker, pipeline.envelope, members)
         except MalformedFeed:
             if complete or len(head) >= HEAD_LIMIT:
                 raise

@@ -14,7 +14,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ijson
@@ -62,16 +62,22 @@ class _Level:
     """Its first member's name."""
     key: str | None = None
     """The latest member's name."""
+    names: set[str] = field(default_factory=set)
+    """Of the names that tell a record, those of its members so far."""
 
 
 def learn(
-    head: bytes, complete: bool, marker: str, envelope: tuple[str, ...], members: tuple[str, ...]
+    head: bytes,
+    complete: bool,
+    marker: str | frozenset[str],
+    envelope: tuple[str, ...],
+    members: tuple[str, ...],
 ) -> Layout:
     """Learn where the records are from the first bytes of a document (all of it if `complete`).
 
-    A record is known by its member `marker`, an object; its container is the root or the root's member
-    of one of the names `envelope`, or else the records are JSON lines. `members` are the names by which a
-    record usually begins.
+    A record is known by its member `marker`, an object, or by all of several members. Its container is the
+    root or the root's member of one of the names `envelope`, or else the records are JSON lines. `members`
+    are the names by which a record usually begins.
 
     Raises:
         EmptyFeed: the document is sound and holds no records.
@@ -86,6 +92,7 @@ def learn(
     depth, before, empty = 0, "", False
     place: list[str | None] = []  # the latest member of each open object; None in an array
     seen: tuple[list[str | None], int] | None = None
+    sought = marker if isinstance(marker, frozenset) else frozenset()
     events = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events, multiple_values=True)
     for offset, event, value in _sound(_parse(parser, events, head[begin:], begin)):
@@ -116,12 +123,35 @@ def learn(
                 levels[-1].key = value
                 if levels[-1].first is None:
                     levels[-1].first = value
+                if value in sought:
+                    levels[-1].names.add(value)
+            if value in sought and len(levels) == depth and levels[-1].names == sought:
+                # A record's member may look like a record itself, and end before the others are read.
+                outermost = levels[:1] if _is_on_a_line(head[begin:], sought) else levels
+                layout = _layout(outermost, envelope, members, begin)
+                if layout is not None:
+                    root = outermost[-1].name if not layout.path else None
+                    refuse_several(head[begin:], begin, layout.container, root)
+                    return layout
+                if seen is None:
+                    seen = place[:-1], offset
         announced = event == "map_key" and value == marker
         before = event
     if complete:
         _judge_without_records(head[begin:], begin, empty)
-    where = f" (no object with a member “{marker}”)" if seen is None else elsewhere(*seen)
+    named = ", ".join(f"“{name}”" for name in ([marker] if isinstance(marker, str) else sorted(marker)))
+    missing = f" (no object with {'a member' if isinstance(marker, str) else 'the members'} {named})"
+    where = missing if seen is None else elsewhere(*seen)
     raise MalformedFeed(f"no record found in the first {len(head):,} bytes{where}")
+
+
+def _is_on_a_line(document: bytes, names: frozenset[str]) -> bool:
+    """Say whether the first line of a document is an object with all these members."""
+    try:
+        found = json.loads(document.lstrip().partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and names <= found.keys()
 
 
 def _judge_without_records(document: bytes, begin: int, empty: bool) -> None:
