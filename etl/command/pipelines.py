@@ -83,10 +83,8 @@ class PluginGroup(click.Group):
             found = registry.resolve_entry(self.entry_points, name)
             if isinstance(found, click.Command):
                 return found
-            kind = type(found).__name__
-            raise ConfigurationError(
-                f"the command {one_line(name)} cannot be used: it is of the type {kind}"
-            )
+            what = f"it is of the type {type(found).__name__}, and no click.Command"
+            raise ConfigurationError(f"the command {one_line(name)} cannot be used: {what}")
         except ConfigurationError as error:
             return _unusable(name, error)
 
