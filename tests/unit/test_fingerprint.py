@@ -16,6 +16,7 @@ import pytest
 from etl.database.target import Target
 from etl.declare.location import Source
 from etl.declare.pipeline import Pipeline, Selection
+from etl.declare.registry import load
 from etl.engine.plan import Plan
 from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.record import Deal
@@ -106,3 +107,17 @@ def test_other_code_in_the_package_of_a_part_has_another_fingerprint(package: Pa
     assert len(seen) == 3
     (package / "store.py").write_text("STORE = 1\n")
     assert replace(PIPELINE, row=row, store="measured.store:STORE").fingerprint not in seen
+
+
+def test_another_text_of_a_file_that_holds_a_pipeline_has_another_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    file = tmp_path / "planets.py"
+    text = "import etl\nclass Planet(etl.Record):\n    name: str\n"
+    text += 'PIPELINE = etl.pipeline(record=Planet, store="x:y")\n'
+    seen = set()
+    for more in ("", "# 2\n"):
+        file.write_text(text + more)
+        seen.add(load(str(file)).fingerprint)
+    assert len(seen) == 2
