@@ -115,9 +115,9 @@ class RunReport:
         """
         outcomes = {name: getattr(self, name) for name in _OUTCOMES}
         counts = outcomes | self.counts
-        told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         if min(counts.values()) < 0 or self.matched != sum(outcomes.values()):
-            raise disagreement(f"{self.matched:,} matched, and {told}")
+            raise disagreement(f"{self.matched:,} matched, and {shown}")
         if self.records < self.matched + self.rejected:
             raise disagreement(
                 f"{self.records:,} records, {self.matched:,} matched, {self.rejected:,} rejected"

@@ -1,7 +1,7 @@
 """The record of runs and of what they rejected: the tables `etl_runs` and `etl_rejects`.
 
-A run's row is there from its start, as failed and interrupted, so that a run that is killed in any way
-has told the truth. The transaction that merges its records turns it to succeeded.
+A run's row is there from its start, as failed and interrupted, so that the row of a run that is killed in
+any way is right. The transaction that merges its records turns it to succeeded.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _names(connection: sa.Connection) -> list[str]:
 
 
 def was_committed(connection: sa.Connection, run_id: int | None) -> bool:
-    """Say whether a run's end was committed, where its connection broke before it could be told."""
+    """Say whether a run was committed, where its connection broke before the answer to the commit came."""
     status = connection.execute(sa.select(runs.c.status).where(runs.c.run_id == run_id)).scalar()
     return status == "succeeded"
 
@@ -192,7 +192,7 @@ def known_version(
 def remember_version(
     connection: sa.Connection, pipeline: str, source: str, fingerprint: str, version: Version, run_id: int
 ) -> None:
-    """Note what a run has seen the whole of; `fingerprint` is of what it asked."""
+    """Note the version of a feed that a run has read to its end; `fingerprint` is of what it asked for."""
     connection.execute(sa.delete(versions).where(_feed_of(pipeline, source)))
     row = {"pipeline": pipeline, "source": source, "fingerprint": fingerprint, "run_id": run_id}
     connection.execute(sa.insert(versions).values(row | dataclasses.asdict(version)))
