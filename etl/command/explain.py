@@ -60,13 +60,19 @@ def explain(plan: Plan) -> None:
         [
             ("prefilter", " ".join(shown)),
             ("then", tested),
-            ("head epoch", f"{plan.selection.head_epoch:,}" if plan.selection.head_epoch else "-"),
+            *_figures(plan),
             ("processes", f"1 reader, {plan.workers} workers, 1 writer" if plan.workers else "1 for all"),
             ("threads", f"{plan.threads} to decompress zstd of several frames"),
             ("slabs", slabs),
             ("staging", plan.destination.shown),
         ]
     )
+
+
+def _figures(plan: Plan) -> list[tuple[str, str]]:
+    """Return the figures that the pipeline goes by."""
+    given = {name: plan.selection.figures.get(name) for name in plan.pipeline.figures}
+    return [(name.replace("_", " "), f"{value:,}" if value else "-") for name, value in given.items()]
 
 
 def show(lines: list[tuple[str, str]]) -> None:

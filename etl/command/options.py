@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,8 +17,11 @@ from etl.command import settings
 from etl.command.service import Duration
 from etl.command.show import line
 from etl.database.target import Target
+from etl.declare import registry
 from etl.declare.location import BUSY
-from etl.declare.pipeline import describe, names
+
+if TYPE_CHECKING:
+    from etl.declare.pipeline import Pipeline
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _WARNINGS = "etl.options.warnings"
@@ -30,24 +33,43 @@ _SCHEMA = "etl.schema"
 DATABASE_VARIABLES = ["ETL_DATABASE", "DATABASE_CONNECTION_STRING", "DATABASE_URL"]
 
 
-def database_options(pipeline: str | None) -> Callable[[Function], Function]:
+class LazyOption(click.Option):
+    """An option whose default takes an import: it is asked for when it is needed, or help shows it."""
+
+    def __init__(self, *args: Any, later: Callable[[], str | None], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._later = later
+
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:
+        """Return the default of the settings' file, or else what `later` returns."""
+        known = super().get_default(ctx, call)
+        return known if isinstance(known, str) else self._later()
+
+
+def database_options(pipeline: str | None = None) -> Callable[[Function], Function]:
     """Return `--database` and `--config`, for the commands beside `run` that open a database.
 
-    The default is the pipeline's, and so are the settings of its table in the file.
+    The default is the pipeline's, and so are the settings of its table in the file; without a name, that
+    is the pipeline whose settings hold where none is named.
     """
-    default = describe(pipeline).DATABASE if pipeline is not None else None
+
+    def name() -> str | None:
+        return pipeline or registry.default_name()
+
+    def default() -> str | None:
+        found = name()
+        return None if found is None else registry.find(found).database_url
 
     def add(function: Function) -> Function:
-        return _config_option(pipeline, strict=False)(_database_option(default)(_schema_option()(function)))
+        return _config_option(name, strict=False)(_database_option(default)(_schema_option()(function)))
 
     return add
 
 
-def _database_option(default: str | None) -> Callable[[Function], Function]:
+def _database_option(default: Callable[[], str | None]) -> Callable[[Function], Function]:
     return click.option(
-        "--database", metavar="URL", default=default, show_default=default is not None,
-        required=default is None, envvar=DATABASE_VARIABLES, callback=_target,
-        help="The database, as a SQLAlchemy URL.",
+        "--database", metavar="URL", cls=LazyOption, later=default, show_default=True,
+        envvar=DATABASE_VARIABLES, callback=_target, help="The database, as a SQLAlchemy URL.",
     )  # fmt: skip
 
 
@@ -63,11 +85,13 @@ def _note_schema(context: click.Context, _parameter: click.Parameter, name: str 
     context.meta[_SCHEMA] = name
 
 
-def _target(context: click.Context, _parameter: click.Parameter, url: str) -> Target:
+def _target(context: click.Context, parameter: click.Parameter, url: str | None) -> Target:
+    if url is None:
+        raise click.MissingParameter(ctx=context, param=parameter)
     return Target(url, context.meta[_SCHEMA])
 
 
-def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], Function]:
+def _config_option(pipeline: Callable[[], str | None], strict: bool) -> Callable[[Function], Function]:
     return click.option(
         "--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False,
         callback=partial(_read_config, pipeline, strict), metavar="FILE",
@@ -75,23 +99,37 @@ def _config_option(pipeline: str | None, strict: bool) -> Callable[[Function], F
     )  # fmt: skip
 
 
-def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
+def run_options(pipeline: Pipeline) -> list[Callable[[Any], Any]]:
     """Return the decorators of `etl run`'s options for a pipeline, its own among them, in help's order.
 
-    Where none is named here, an option's environment variable is ETL_ and its name.
+    Raises:
+        ConfigurationError: the pipeline's own have names that are taken.
     """
+    from etl.command.clashes import refuse_clashes
+
+    first, rest = _options_of_feed(pipeline), _options_of_run(pipeline)
+    refuse_clashes(pipeline, [*first, *rest])
+    return [*first, *pipeline.options, *rest]
+
+
+def _options_of_feed(pipeline: Pipeline) -> list[Callable[[Any], Any]]:
+    usual = {"default": (pipeline.source,)} if pipeline.source is not None else {"required": True}
     return [
-        _config_option(pipeline.name, strict=True),
+        _config_option(lambda: pipeline.name, strict=True),
         click.option(
-            "--source", "sources", multiple=True, metavar="URI", default=(pipeline.default_source,),
+            "--source", "sources", multiple=True, metavar="URI", **usual,
             type=SourceUri(), callback=_need_one,
             envvar=["ETL_SOURCE", *pipeline.source_variables], show_default=True,
             help=f"The feed: {', '.join(['a path', '- (standard input)', *pipeline.named_sources])}"
             " or an http(s) URL; repeatable, in the environment one a line.",
         ),
-        _database_option(pipeline.default_database),
+        _database_option(lambda: pipeline.database_url),
         _schema_option(),
-        *pipeline.options,
+    ]  # fmt: skip
+
+
+def _options_of_run(pipeline: Pipeline) -> list[Callable[[Any], Any]]:
+    return [
         click.option(
             "--output", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), metavar="FILE",
             default=(output := pipeline.destination.default_output(pipeline.name)),
@@ -170,8 +208,8 @@ def run_options(pipeline: Any) -> list[Callable[[Any], Any]]:
     ]  # fmt: skip
 
 
-def _spelled(length: timedelta) -> str:
-    return f"{length / timedelta(hours=1):g}h"
+def _spelled(length: timedelta | None) -> str:
+    return "never" if length is None else f"{length / timedelta(hours=1):g}h"
 
 
 class SourceUri(click.ParamType[str]):
@@ -194,7 +232,7 @@ def _need_one(
 
 
 def _read_config(
-    pipeline: str | None,
+    pipeline: Callable[[], str | None],
     strict: bool,
     context: click.Context,
     _parameter: click.Parameter,
@@ -207,7 +245,9 @@ def _read_config(
     """
     found = settings.read(given)
     context.meta[_SETTINGS_FILE] = found.file
-    context.default_map = settings.defaults(found, pipeline, names(), context, strict)
+    name = pipeline()
+    known = {*registry.names(), *([] if name is None else [name])}
+    context.default_map = settings.defaults(found, name, known, context, strict)
     if strict:
         context.meta[_WARNINGS] = found.warnings  # for the log, which is not set up yet
         return

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -58,12 +56,12 @@ def run(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
 def _run(pipeline: Pipeline, options: Mapping[str, Any], signals: Signals) -> None:
     sources = [_source(pipeline, uri, options) for uri in options["sources"]]
     shown = " ".join(source.shown for source in sources)
-    report = RunReport(None, pipeline.name, shown, "failed", None, datetime.now(UTC))
+    report = RunReport.begun(pipeline, shown)
     figures = Figures()
     try:
         with signals.raising():
             plan = make_plan(pipeline, options)
-        report.head_epoch = plan.selection.head_epoch
+        report.take_figures(plan.selection.figures)
         written = _carry_out(plan, report, figures, signals.noted, options)
         _tell(written, options)
     except EtlError as error:
@@ -165,7 +163,7 @@ def _record_failure(
     from etl.ledger import runs as ledger
 
     try:
-        with transaction(options["database"], ledger.SCHEMA) as connection:
+        with transaction(options["database"], ledger.schema_for(report)) as connection:
             if report.run_id is None:  # the writer was stopped before it came so far
                 report.run_id = ledger.begin(connection, report)
             ledger.record(connection, report)
@@ -199,7 +197,7 @@ def _tell(written: Written, options: Mapping[str, Any]) -> None:
 
 
 def _print_json(report: RunReport, options: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(dataclasses.asdict(report), default=rfc3339), err=_rows_are_printed(options))
+    click.echo(json.dumps(report.members(), default=rfc3339), err=_rows_are_printed(options))
     _warn_if_lost()
 
 
@@ -216,9 +214,10 @@ def _summary(report: RunReport) -> str:
         return "the feed has not changed since it was read last: nothing to do (--force reads it again)"
     rate = report.bytes_decoded / 1e6 / max(report.seconds or 0, 0.001)
     rejected = f", {report.rejected:,} rejected (see “etl rejects”)" if report.rejected else ""
+    counted = "".join(f" {rows:,} {name};" for name, rows in report.counts.items())
     return (
         f"{report.matched:,} of {report.records:,} records matched:"
         f" {report.inserted:,} inserted, {report.updated:,} updated, {report.unchanged:,} unchanged,"
-        f" {report.duplicates:,} duplicates{rejected}; {report.expired:,} expired;"
+        f" {report.duplicates:,} duplicates{rejected};{counted}"
         f" {report.seconds:.1f} s, {rate:,.0f} MB/s, {report.peak_memory_bytes / 1e6:,.0f} MB of memory"
     )

@@ -1,4 +1,4 @@
-"""The file of settings: where it is, whether it may be believed, and what may stand in it."""
+"""The settings file: where it is, whether it can be trusted, and which settings it may hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED = "(--config names it all the same)"
 
 
 class Found(NamedTuple):
-    """What stands in a file of settings, whatever it is, and what to warn of."""
+    """The settings of a file, not checked yet, and what to warn of."""
 
     file: Path | None
     settings: dict[str, Any]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -41,6 +42,8 @@ class Schema:
     compared: bool = False
     """Whether tables that bear our mark are looked at as well: their author may have changed them since,
     and there is no step for that."""
+    further: Mapping[str, sa.types.TypeEngine[Any]] = field(default_factory=dict)
+    """The tables that may have any further columns of a type."""
 
     @property
     def version(self) -> int:
@@ -99,7 +102,8 @@ def version_of(connection: sa.Connection, schema: Schema) -> int | None:
         return version
     there = [table for table in schema.metadata.sorted_tables if is_there(connection, table.name)]
     for table in there:
-        _refuse_foreign(connection, table.name, schema.first.tables.get(table.name))
+        first, further = schema.first.tables.get(table.name), schema.further.get(table.name)
+        _refuse_foreign(connection, table.name, first, further)
     return 1 if there else None
 
 
@@ -129,13 +133,18 @@ def _create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
     metadata.create_all(connection, missing, checkfirst=False)
 
 
-def _refuse_foreign(connection: sa.Connection, name: str, ours: sa.Table | None) -> None:
+def _refuse_foreign(
+    connection: sa.Connection,
+    name: str,
+    ours: sa.Table | None,
+    further: sa.types.TypeEngine[Any] | None = None,
+) -> None:
     """Refuse a table of one of our names that is not as we made it.
 
     Raises:
         ConfigurationError: with what is foreign about it.
     """
-    why = _foreign(connection, name, ours)
+    why = _foreign(connection, name, ours, further)
     if why is not None:
         elsewhere = "--schema or another database" if namespace_of(connection) else "another database"
         raise ConfigurationError(
@@ -165,8 +174,17 @@ def _refuse_changed(connection: sa.Connection, schema: Schema) -> None:
             )
 
 
-def _foreign(connection: sa.Connection, name: str, ours: sa.Table | None, more: bool = False) -> str | None:
-    """Return what tells a table from ours, or None; it may have `more` columns."""
+def _foreign(
+    connection: sa.Connection,
+    name: str,
+    ours: sa.Table | None,
+    further: sa.types.TypeEngine[Any] | None = None,
+    more: bool = False,
+) -> str | None:
+    """Return what tells a table from ours, or None.
+
+    It may also have columns of the type `further`, or with `more`, of any.
+    """
     inspector = sa.inspect(connection)
     namespace = namespace_of(connection)
     if name not in inspector.get_table_names(namespace):
@@ -184,7 +202,27 @@ def _foreign(connection: sa.Connection, name: str, ours: sa.Table | None, more: 
             return f"its column “{column.name}” is of type {kind}, and ours of type {wanted}"
         if found["nullable"] != column.nullable and not column.primary_key:
             return f"its column “{column.name}” {'may' if found['nullable'] else 'may not'} be null"
+    if further is not None:
+        kind = further.compile(dialect)
+        there = {each: found for each, found in there.items() if found["type"].compile(dialect) != kind}
     return f"it has a column “{min(there)}”, and ours has not" if there and not more else None
+
+
+def add_columns(connection: sa.Connection, table: str, columns: Mapping[str, str]) -> None:
+    """Add columns, by name and declaration, to a table that is there and lacks them."""
+    quoted = connection.dialect.identifier_preparer.quote
+    # On SQLite nobody else can write now; on PostgreSQL another run may have added them meanwhile.
+    unless = "IF NOT EXISTS " if namespace_of(connection) is not None else ""
+    for name, declaration in columns.items():
+        connection.exec_driver_sql(
+            f"ALTER TABLE {quoted(table)} ADD COLUMN {unless}{quoted(name)} {declaration}"
+        )
+
+
+def required_columns(connection: sa.Connection, table: str) -> list[str]:
+    """Return the columns that every new row has to give a value."""
+    columns = sa.inspect(connection).get_columns(table, namespace_of(connection))
+    return [each["name"] for each in columns if not each["nullable"] and each["default"] is None]
 
 
 def rebuild(connection: sa.Connection, metadata: sa.MetaData) -> None:

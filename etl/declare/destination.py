@@ -107,6 +107,11 @@ class Destination(ABC):
     wants_raw: ClassVar[bool] = False
     """Whether a row is (position, key, the record's bytes as in the feed), and not what `row` returns."""
 
+    @property
+    def owner(self) -> str:
+        """Whose destination it is, as a message calls it."""
+        return self.maker.partition(": ")[0]
+
     # What is declared ------------------------------------------------------------------------------
 
     @property

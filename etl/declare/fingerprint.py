@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from etl import __version__
-
-if TYPE_CHECKING:
-    from etl.declare.pipeline import Pipeline
 
 
 def digest(*parts: Any) -> str:
@@ -22,21 +19,20 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def digest_of(pipeline: Pipeline) -> str:
+def digest_of(
+    declared: Any,
+    record: type[msgspec.Struct],
+    parts: Iterable[object],
+    modules: Iterable[str],
+) -> str:
     """Return a digest of all that is known of what a pipeline makes of a record.
 
-    That is what it declares, and the source of the packages that its parts are from, as it is now.
+    That is what it declares, and the source of the packages that its parts (functions and classes)
+    and further modules are from, as it is now.
     """
-    declared = (
-        pipeline.name,
-        pipeline.version,
-        pipeline.match,
-        pipeline.envelope,
-        pipeline.destination.declared,
-    )
-    files = sorted(set(_files(pipeline)))
+    files = sorted(set(_files(parts, modules)))
     sources = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
-    return digest(__version__, declared, list(_members(pipeline.record)), sources)
+    return digest(__version__, declared, list(_members(record)), sources)
 
 
 def _members(record: type[msgspec.Struct]) -> Iterator[tuple[str, str, bool]]:
@@ -44,11 +40,10 @@ def _members(record: type[msgspec.Struct]) -> Iterator[tuple[str, str, bool]]:
         yield field.encode_name, str(field.type), field.required
 
 
-def _files(pipeline: Pipeline) -> Iterator[Path]:
+def _files(parts: Iterable[object], modules: Iterable[str]) -> Iterator[Path]:
     """Yield the source files of the packages of a pipeline's parts; some may have none."""
-    parts = (pipeline.record, pipeline.row, pipeline.select, *pipeline.named_sources.values())
     names = {getattr(part, "__module__", None) for part in parts}
-    names |= set(pipeline.destination.modules)
+    names |= set(modules)
     for name in names:
         try:
             spec = importlib.util.find_spec(name) if name else None

@@ -12,7 +12,7 @@ import msgspec
 class Match:
     """The member at `path` (names as in the JSON) of a record type.
 
-    `get` returns it, of a decoded record.
+    `get` returns it, of a decoded record; without a path, the record. `kind` is the member's type.
 
     Raises:
         ValueError: the record type has no such member; the text says which ones it has.
@@ -21,8 +21,10 @@ class Match:
     def __init__(self, record: type[msgspec.Struct], path: tuple[str, ...]) -> None:
         self._path = path
         fields = list(_fields(record, path))
-        self.get: Callable[[Any], Any] = operator.attrgetter(".".join(field.name for field in fields))
-        kind: Any = fields[-1].type
+        names = ".".join(field.name for field in fields)
+        self.get: Callable[[Any], Any] = operator.attrgetter(names) if fields else lambda record: record
+        kind: Any = fields[-1].type if fields else None
+        self.kind = kind
         for field in reversed(fields):
             usual = {"default": field.default, "default_factory": field.default_factory}
             renamed: Any = msgspec.field(name=field.encode_name, **usual)

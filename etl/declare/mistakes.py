@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from etl.declare.pipeline import Pipeline
 from etl.errors import ConfigurationError, PipelineFailed, one_line
-
-if TYPE_CHECKING:
-    from etl.declare.pipeline import Pipeline
 
 _HERE = str(Path(__file__).parents[1])
 
 
-def not_loaded(name: str, error: BaseException) -> ConfigurationError:
-    """Return what to say of a pipeline whose modules cannot be imported; there are no values yet."""
+def not_loaded(what: str, error: BaseException) -> ConfigurationError:
+    """Return what to say of what cannot be imported, such as “the pipeline deals”; no value is seen yet."""
     said = one_line(str(error)).removesuffix(".")
     return ConfigurationError(
-        f"the pipeline {name} cannot be used: {type(error).__name__} at {_place(error)}"
+        f"{one_line(what)} cannot be used: {type(error).__name__} at {_place(error)}"
         f"{f': {said}' if said else ''}"
     )
 
 
 def wrong(name: str, what: str) -> ConfigurationError:
     """Return what to say of a pipeline that declares something that cannot be."""
-    return ConfigurationError(f"the pipeline {name} cannot be used: {what}")
+    return ConfigurationError(f"the pipeline {one_line(name)} cannot be used: {what}")
 
 
 def failed(pipeline: Pipeline, part: str, error: Exception) -> PipelineFailed:

@@ -52,7 +52,7 @@ class Merge:
         report, plan = self._report, self._plan
         with writing(connection) as transaction:
             if plan.dry_run:
-                prepare(connection, ledger.SCHEMA, *plan.destination.schemas())
+                prepare(connection, ledger.schema_for(report), *plan.destination.schemas())
                 report.run_id = ledger.begin(connection, report)
             assert report.run_id is not None
             self._merge(connection, staging, report.run_id)
@@ -79,7 +79,7 @@ class Merge:
             if statement.counts is not None:
                 counts[statement.counts] += affected
         for name, count in counts.items():
-            setattr(report, name, count)
+            report.count(name, count)
         report.unchanged = report.matched - report.inserted - report.updated - report.duplicates
         report.bytes_read, report.bytes_decoded = self._end.bytes_read, self._end.bytes_decoded
         report.check()

@@ -102,7 +102,7 @@ class Session:
         # The parent must know of the row if there is one: no end between the two.
         with termination_held():
             with writing(connection):
-                prepare(connection, ledger.SCHEMA, *self._plan.destination.schemas())
+                prepare(connection, ledger.schema_for(self._report), *self._plan.destination.schemas())
                 self._report.run_id = ledger.begin(connection, self._report)
             self._figures.run_id = self._report.run_id
         self._link.lock(self._plan.wait_lock, self._report.run_id)

@@ -17,7 +17,7 @@ from etl.shape.layout import RecordSigns
 def signs_of(pipeline: Pipeline) -> RecordSigns:
     """Return how the first record of a pipeline's feed is recognised."""
     members = tuple(field.encode_name for field in _fields(pipeline.record))
-    marker = pipeline.match[0] if pipeline.match else None
+    marker = pipeline.match[0] if len(pipeline.match) > 1 else None
     return RecordSigns(marker, tuple(pipeline.envelope), members)
 
 

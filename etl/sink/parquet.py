@@ -12,7 +12,7 @@ import msgspec
 
 from etl.declare.columns import Column
 from etl.declare.destination import Staging
-from etl.declare.pipeline import resolve
+from etl.declare.registry import resolve
 from etl.file_kinds import FileKind
 from etl.sink.file_destination import FileDestination
 from etl.sink.misfits import misfits_named
@@ -64,7 +64,7 @@ class Parquet(FileDestination):
             return super().columns(record)
         from etl.sink.arrow import plain
 
-        return plain(resolve(self.reference))
+        return plain(resolve(self.reference, self.owner))
 
     @property
     def columns_are_known(self) -> bool:
@@ -79,7 +79,7 @@ class Parquet(FileDestination):
     @cached_property
     def _columns(self) -> Columns:
         if self.reference is not None:
-            named: Columns = resolve(self.reference)
+            named: Columns = resolve(self.reference, self.owner)
             return named
         from etl.sink.arrow import columns_of
 

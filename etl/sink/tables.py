@@ -11,7 +11,7 @@ import msgspec
 
 from etl.declare.columns import Column
 from etl.declare.destination import Destination, Staging, Statement
-from etl.declare.pipeline import resolve
+from etl.declare.registry import resolve
 from etl.sink.misfits import misfits_named
 from etl.sink.store import Store
 
@@ -91,7 +91,7 @@ class Tables(DatabaseDestination):
 
     def store(self) -> Store:
         """As the base class says."""
-        store: Store = resolve(self.reference)
+        store: Store = resolve(self.reference, self.owner)
         return store
 
 

@@ -8,11 +8,9 @@ rejected.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
-
-from etl.declare.pipeline import Selection
 
 _LARGEST = 2**63 - 1
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
@@ -20,6 +18,14 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=_LARGEST)]
 _AMOUNT = re.compile(r"-?[0-9]+\Z")
 _AMOUNT_CHARACTERS = 310
 """How long an amount may be: 1,024 bits in decimal, and a sign (go-state-types, BigIntMaxSerializedLen)."""
+
+
+class AtEpoch(Protocol):
+    """A selection that judges states by the chain's head."""
+
+    @property
+    def head_epoch(self) -> int:
+        """The head's epoch."""
 
 
 class Cid(msgspec.Struct, gc=False):
@@ -71,13 +77,12 @@ def derive_state(deal: Deal, head_epoch: int) -> str:
     return "expired" if deal.proposal.end_epoch < head_epoch else "active"
 
 
-def to_row(key: str | None, deal: Deal, selection: Selection) -> tuple[Any, ...]:
+def to_row(key: str | None, deal: Deal, selection: AtEpoch) -> tuple[Any, ...]:
     """Return the columns of `pipelines.deals.tables.staging` after the first.
 
     Raises:
         ValueError: the deal id is no number of 64 bits, or an amount is no number.
     """
-    assert selection.head_epoch is not None
     proposal, state = deal.proposal, deal.state
     return (
         number_of(key, deal),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from etl.database.target import Target
 from etl.declare.fingerprint import digest
@@ -38,11 +36,17 @@ class Tracked(Selection):
     """The wallets' ID addresses and the head, on the chain that began at `genesis`."""
 
     head_epoch: int
+    """The epoch at which states are derived."""
     genesis: datetime = MAINNET_GENESIS
     named: bool = False
     """The head was named: another one asks for something else, where time alone does not."""
     resolved: tuple[tuple[str, str], ...] = ()
     """Robust addresses that were looked up for this run, with their ID addresses."""
+
+    @property
+    def figures(self) -> Mapping[str, int | None]:
+        """The head, for the run's report."""
+        return {"head_epoch": self.head_epoch}
 
     @property
     def head_time(self) -> datetime:
@@ -153,7 +157,7 @@ def ids_of(
     robust = [address for address in addresses if not address.is_id]
     if not robust:
         return known, {}
-    from pipelines.deals.store import known_addresses
+    from pipelines.deals.known import known_addresses
 
     remembered = known_addresses(database)
     known |= {a.text: remembered[a.text] for a in robust if a.text in remembered}
@@ -233,42 +237,6 @@ def _from_file(path: Path | None) -> list[str]:
 
 
 def _from_table(database: Target) -> list[str]:
-    from pipelines.deals.store import tracked_wallets
+    from pipelines.deals.known import tracked_wallets
 
     return tracked_wallets(database)
-
-
-LOTUS_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--lotus-api",
-        metavar="URL",
-        envvar=["ETL_LOTUS_API", "LOTUS_API"],
-        help="A Lotus node: the head and robust addresses are asked of it.",
-    ),
-    click.option(
-        "--lotus-token",
-        metavar="TOKEN",
-        envvar=["ETL_LOTUS_TOKEN", "LOTUS_TOKEN"],
-        help="Its token; better in the environment, which others do not see.",
-    ),
-)
-
-OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--client",
-        multiple=True,
-        metavar="ADDRESS",
-        help="A wallet to track; repeatable.  [default: the table wallets]",
-    ),
-    click.option(
-        "--clients-file",
-        type=click.Path(path_type=Path),
-        help="A file of wallets, one a line.",
-    ),
-    *LOTUS_OPTIONS,
-    click.option(
-        "--head-epoch",
-        type=click.IntRange(min=0),
-        help="The epoch at which states are derived.  [default: the Lotus node's, or by the clock]",
-    ),
-)

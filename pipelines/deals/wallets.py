@@ -10,7 +10,7 @@ import click
 from etl.command.options import database_options
 from etl.command.show import line
 from etl.database.target import Target
-from pipelines.deals.selection import LOTUS_OPTIONS
+from pipelines.deals.options import LOTUS_OPTIONS
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -8,10 +8,9 @@ from typing import Any
 
 from etl.declare.pipeline import Selection
 from etl.sink.destinations import parquet
+from pipelines.deals.options import LOTUS_OPTIONS
 from pipelines.deals.pipeline import PIPELINE as DEALS
 from pipelines.deals.record import Deal, number_of
-from pipelines.deals.selection import LOTUS_OPTIONS
-from pipelines.market_deals import DATABASE
 
 
 def to_row(key: str | None, deal: Deal, _selection: Selection) -> tuple[Any, ...]:
@@ -44,15 +43,15 @@ def to_row(key: str | None, deal: Deal, _selection: Selection) -> tuple[Any, ...
 
 def select(_options: Mapping[str, Any]) -> Selection:
     """Return what stands for every deal."""
-    return Selection(wanted=None, head_epoch=None)
+    return Selection(wanted=None)
 
 
 PIPELINE = replace(
     DEALS,
     name="market_deals",
+    summary="All Filecoin storage deals, flat and typed, into a Parquet file",
     row=to_row,
     destination=parquet("pipelines.market_deals.columns:COLUMNS", file="market_deals.parquet"),
     select=select,
     options=LOTUS_OPTIONS,
-    default_database=DATABASE,
 )

@@ -1,4 +1,4 @@
-"""Pipelines of others: found on Python's path; one that cannot be used is named, and spoils nothing."""
+"""Pipelines of others: installed, files, modules; one that cannot be used is named, and spoils nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -18,21 +20,19 @@ from tests.support.databases import Tables
 from .conftest import Completed, Etl
 
 PARTS = {
-    "__init__": """
-        SUMMARY = "Events of some repositories"
-        PIPELINE = "pipelines.events.pipeline:PIPELINE"
-    """,
+    "__init__": "",
     "pipeline": """
         from datetime import timedelta
         import click, msgspec
-        from etl.declare.pipeline import Pipeline, Selection
+        import etl
+        from etl import Selection
         from etl.sink.destinations import parquet, tables
 
         class Repo(msgspec.Struct):
             name: str
             stars: int = 0
 
-        class Event(msgspec.Struct):
+        class Event(etl.Record):
             id: str
             type: str
             repo: Repo
@@ -41,13 +41,12 @@ PARTS = {
             return (event.id, event.type, event.repo.stars)
 
         def select(options):
-            return Selection(frozenset(options["repo"]), None)
+            return Selection(frozenset(options["repo"]))
 
-        PIPELINE = Pipeline(
-            name="events", record=Event, match=("repo", "name"), envelope=(), row=to_row,
-            destination=tables("pipelines.events.store:STORE"), select=select,
-            options=(click.option("--repo", multiple=True),), default_source="-", source_variables=(),
-            named_sources={}, stale_after=timedelta(days=1), default_database="sqlite:///events.db",
+        PIPELINE = etl.pipeline(
+            name="events", summary="Events of some repositories", record=Event, match=("repo", "name"),
+            envelope=(), row=to_row, destination=tables("events.store:STORE"), select=select,
+            options=(etl.option("--repo", multiple=True),), figures=(), version="1",
         )
     """,
     "store": """
@@ -79,17 +78,16 @@ EVENTS: list[dict[str, Any]] = [
 
 
 class Author:
-    """Writes pipelines into a folder on the path of a command."""
+    """Installs pipelines into a folder on the path of a command, as a package manager would."""
 
     def __init__(self, etl: Etl) -> None:
         self.etl = etl
         self.folder = etl.directory / "mine"
-        # Where this is installed to be edited, only the second of them keeps its own package the first.
         self.env = {"PYTHONPATH": os.pathsep.join(map(str, [self.folder, Path(__file__).parents[2]]))}
 
     def write(self, *changes: tuple[str, str, str], name: str = "events") -> None:
-        """Write the pipeline with changes: in which part, what, by what."""
-        package = self.folder / "pipelines" / name
+        """Write a package that has the pipeline, with changes: in which part, what, by what."""
+        package = self.folder / name
         package.mkdir(parents=True, exist_ok=True)
         for part, text in PARTS.items():
             written = dedent(text)
@@ -98,12 +96,21 @@ class Author:
                     assert old in written
                     written = written.replace(old, dedent(new))
             (package / f"{part}.py").write_text(written)
+        self.offer(name, **{"etl.pipelines": f"{name} = {name}.pipeline:PIPELINE"})
 
-    def break_it(self, init: str) -> None:
-        """Write a pipeline `broken` that is nothing but this."""
-        package = self.folder / "pipelines" / "broken"
-        package.mkdir(parents=True)
-        (package / "__init__.py").write_text(dedent(init))
+    def break_it(self, source: str, name: str = "broken") -> None:
+        """Write a pipeline that is nothing but this."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{name}.py").write_text(dedent(source))
+        self.offer(name, **{"etl.pipelines": f"{name} = {name}:PIPELINE"})
+
+    def offer(self, distribution: str, **groups: str) -> None:
+        """Say that a package is installed, and which entry points it has."""
+        folder = self.folder / f"{distribution}-1.0.dist-info"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        lines = [line for group, entry in groups.items() for line in (f"[{group}]", entry, "")]
+        (folder / "entry_points.txt").write_text("\n".join(lines))
 
     def __call__(self, *args: str) -> Completed:
         return self.etl(*args, env=self.env)
@@ -115,7 +122,7 @@ class Author:
 
     def line(self, part: str, text: str, name: str = "events") -> str:
         """Where a text stands, as it is named."""
-        lines = (self.folder / "pipelines" / name / f"{part}.py").read_text().splitlines()
+        lines = (self.folder / name / f"{part}.py").read_text().splitlines()
         return f"{name}/{part}.py:{next(n for n, line in enumerate(lines, 1) if text in line)}"
 
 
@@ -146,13 +153,13 @@ def test_it_runs_on_either_database(author: Author, tables: Tables) -> None:
 # That cannot be loaded -----------------------------------------------------------------------------------
 
 BROKEN = {
-    "import": ("import nowhere_to_be_found", "ModuleNotFoundError at broken/__init__.py:1"),
-    "raises": ("SUMMARY = 'x'\n\n1 / 0", "ZeroDivisionError at broken/__init__.py:3"),
-    "exits": ("import sys\nsys.exit('enough')", "SystemExit at broken/__init__.py:2"),
-    "syntax": ("SUMMARY = (", "SyntaxError at broken/__init__.py:1"),
-    "empty": ("", "no text SUMMARY"),
-    "no pipeline": ("SUMMARY = 'x'", "no text PIPELINE"),
-    "commands": ("SUMMARY = PIPELINE = 'x'\nCOMMANDS = 7", "COMMANDS is no dict"),
+    "import": ("import nowhere_to_be_found", "ModuleNotFoundError at mine/broken.py:1"),
+    "raises": ("SUMMARY = 'x'\n\n1 / 0", "ZeroDivisionError at mine/broken.py:3"),
+    "exits": ("import sys\nsys.exit('enough')", "SystemExit at mine/broken.py:2"),
+    "syntax": ("SUMMARY = (", "SyntaxError at mine/broken.py:1"),
+    "empty": ("", "has no attribute 'PIPELINE'"),
+    "no pipeline": ("PIPELINE = 'x'", "PIPELINE names a value of the type str, not a Pipeline"),
+    "no fields": ("import etl\nPIPELINE = etl.pipeline()", "TypeError at mine/broken.py:2"),
 }
 
 
@@ -160,8 +167,8 @@ BROKEN = {
 def test_one_that_cannot_be_imported_is_listed_with_the_reason_and_spoils_nothing(
     author: Author, name: str
 ) -> None:
-    init, reason = BROKEN[name]
-    author.break_it(init)
+    source, reason = BROKEN[name]
+    author.break_it(source)
     for args in (
         ("--help",),
         ("pipelines",),
@@ -180,16 +187,55 @@ def test_one_that_cannot_be_imported_is_listed_with_the_reason_and_spoils_nothin
     assert reason in failed.message
 
 
-def test_a_command_that_cannot_be_loaded_says_so_only_when_it_is_called(author: Author) -> None:
-    author.write(
-        ("__init__", "SUMMARY =", 'COMMANDS = {"look": "pipelines.events.nowhere:look"}\nSUMMARY =')
-    )
+COMMANDS = {
+    "missing": ("events.nowhere:look", "ModuleNotFoundError"),
+    "no command": ("json:dumps", "it is of the type function, and no click.Command"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_cannot_be_loaded_says_so_only_when_it_is_called(author: Author, name: str) -> None:
+    value, reason = COMMANDS[name]
+    author.write()
+    author.offer("looks", **{"etl.commands": f"look = {value}"})
     completed = author("--help")
     assert (completed.status, completed.stderr) == (0, "")
     assert "look" in completed.stdout
     failed = author("look", "at", "--it")
     assert failed.status == 78
-    assert "ModuleNotFoundError" in failed.message
+    assert failed.message.startswith("the command look cannot be used: ")
+    assert reason in failed.message
+
+
+def test_commands_and_samples_of_a_package_are_added_to_ours(author: Author) -> None:
+    author.write(("pipeline", "PIPELINE =", """
+        @click.command()
+        @click.argument("what")
+        def look(what):
+            "Look at something."
+            click.echo(f"looked at {what}")
+
+        PIPELINE ="""))  # fmt: skip
+    author.offer("looks", **{"etl.commands": "look = events.pipeline:look",
+                             "etl.samples": "events = events.pipeline:look"})  # fmt: skip
+    assert "Look at something." in author("--help").stdout
+    assert author("look", "it").stdout == "looked at it\n"
+    assert "Look at something." in author("sample", "--help").stdout
+    assert author("sample", "events", "that").stdout == "looked at that\n"
+    assert author("wallets", "--help").status == 0
+
+
+def test_help_imports_no_pipeline(author: Author) -> None:
+    author.break_it("raise SystemExit('imported')")
+    author.write()
+    for module in ("broken", "pipelines.deals.pipeline", "events", "msgspec", "sqlalchemy", "pyarrow"):
+        code = f"import sys; sys.argv = ['etl', '--help']; sys.modules[{module!r}] = None\n"
+        code += "from etl.command.cli import main; main()"
+        environment = os.environ | author.env
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 DECLARED = {
@@ -201,22 +247,67 @@ DECLARED = {
                            "match: the member id of Event is no msgspec.Struct"),
     "match is a text": (("pipeline", 'match=("repo", "name")', 'match="repo"'),
                         "match is a value of the type str, not a tuple of names"),
-    "one step": (("pipeline", 'match=("repo", "name")', 'match=("repo",)'), "match needs two steps"),
+    "a match of numbers": (("pipeline", '("repo", "name")', '("repo", "stars")'),
+                           "match: the member repo.stars is of the type int, not a text"),
+    "an object is matched": (("pipeline", 'match=("repo", "name")', 'match=("repo",)'),
+                             "match: the member repo is of the type Repo, not a text"),
     "record": (("pipeline", "record=Event", "record=dict"), "record is the class dict, not a subclass"),
+    "an empty record": (("pipeline", "record=Event", "record=msgspec.defstruct('None_', [])"),
+                        "None_ has no members"),
+    "a record of no type": (("pipeline", "type: str", "type: 'strr'"), "record: Event cannot be decoded"),
     "row's arguments": (("pipeline", "to_row(key, event, selection)", "to_row(event)"),
                         "row does not take (key, record, selection)"),
-    "no pipeline": (("pipeline", "PIPELINE = Pipeline(", "PIPELINE = dict("),
+    "row is no function": (("pipeline", "row=to_row", "row=7"),
+                           "row is a value of the type int, not a function"),
+    "select's arguments": (("pipeline", "select(options)", "select()"), "select does not take (options)"),
+    "unmatched's arguments": (("pipeline", "version=", "unmatched=select, version="),
+                              "unmatched does not take (opening, selection)"),
+    "a named source": (("pipeline", "version=", "named_sources={'x': 7}, version="),
+                       "the named source x is a value of the type int, not a function"),
+    "no pipeline": (("pipeline", "PIPELINE = etl.pipeline(", "PIPELINE = dict("),
                     "PIPELINE names a value of the type dict, not a Pipeline"),
-    "another name": (("__init__", ":PIPELINE", ":PIPE"), "has no attribute 'PIPE'"),
-    "an argument too few": (("pipeline", "envelope=(),", ""), "TypeError at events/pipeline.py:"),
-    "an option": (("pipeline", "options=(click.option", "options=(7, click.option"), "TypeError"),
+    "another name": (("pipeline", "PIPELINE =", "PIPE ="), "has no attribute 'PIPELINE'"),
+    "a name that is none": (("pipeline", 'name="events"', 'name="../x"'),
+                            "its name is “../x”: a name is made"),
+    "not its entry point's name": (("pipeline", 'name="events"', 'name="deeds"'), "it names itself deeds"),
+    "an argument too few": (("pipeline", "record=Event,", ""), "TypeError at events/pipeline.py:"),
+    "a typo": (("pipeline", "record=Event", "recrod=Event"),
+               "a pipeline has no field recrod (did you mean record?); it has name, summary, record, "),
+    "an option": (("pipeline", "options=(etl.option", "options=(7, etl.option"),
+                  "options: number 1 is a value of the type int, not etl.option(...)"),
+    "an argument": (("pipeline", "options=(etl.option", "options=(click.argument('x'), etl.option"),
+                    "options: number 1 is a value of the type function, not etl.option(...)"),
+    "an option twice": (("pipeline", "options=(", "options=(click.option('--repo'), "),
+                        "options: --repo is there twice"),
+    "an option of etl": (("pipeline", '"--repo"', '"--repo", "--workers"'),
+                         "options: --workers is taken: etl run has --workers itself"),
+    "a flag of etl": (("pipeline", '"--repo"', '"--repo", "-q"'), "options: -q is taken"),
+    "a variable of etl": (("pipeline", '"--repo"', '"--repo", envvar="ETL_REJECTS"'),
+                          "options: ETL_REJECTS is taken: etl run has --rejects itself"),
+    "a variable of etl by its name": (("pipeline", '"--repo"', '"--repo", "json"'),
+                                      "options: ETL_JSON is taken: etl run has --json itself"),
+    "version": (("pipeline", 'version="1"', "version=1"), "version is a value of the type int, not a text"),
+    "stale_after": (("pipeline", "version=", "stale_after=3600, version="),
+                    "stale_after is a value of the type int, not a timedelta or None"),
+    "no time": (("pipeline", "version=", "stale_after=timedelta(0), version="),
+                "stale_after is 0:00:00, which no feed can be younger than"),
+    "source": (("pipeline", "version=", "source=['-'], version="),
+               "source is a value of the type list, not a text or None"),
+    "a figure of the report's": (("pipeline", "figures=()", 'figures=("records",)'),
+                                 "figures and counts: every report has records, and run_id, pipeline, "),
+    "a figure that is no name": (("pipeline", "figures=()", 'figures=("a b",)'),
+                                 "figures and counts: “a b” is not a name of"),
+    "a figure twice": (("pipeline", "figures=()", 'figures=("age",), counts=("age",)'),
+                       "figures and counts: age is there twice"),
     "wanted a text": (("pipeline", 'frozenset(options["repo"])', '"org1/repo1"'),
                       "what select wants is a value of the type str, not a set of texts"),
     "wanted a list": (("pipeline", 'frozenset(options["repo"])', 'list(options["repo"])'),
                       "what select wants is a value of the type list, not a set of texts"),
     "wanted numbers": (("pipeline", 'frozenset(options["repo"])', "frozenset([7])"),
                        "among what select wants is a value of the type int, not a text"),
-    "no selection": (("pipeline", 'return Selection(frozenset(options["repo"]), None)', "return None"),
+    "wanted without a match": (("pipeline", 'match=("repo", "name"),', ""),
+                               "select wants some records only, but match says nothing"),
+    "no selection": (("pipeline", 'return Selection(frozenset(options["repo"]))', "return None"),
                      "select returns a value of the type NoneType, not a Selection"),
     "select fails": (("pipeline", 'options["repo"]', 'options["ropo"]'),
                      "select failed: KeyError at events/pipeline.py:"),
@@ -299,8 +390,7 @@ COLUMNS = """
 """
 INTO_A_FILE = [
     ("store", PARTS["store"], COLUMNS),
-    ("pipeline", 'tables("pipelines.events.store:STORE")',
-     'parquet("pipelines.events.store:COLUMNS", "x")'),
+    ("pipeline", 'tables("events.store:STORE")', 'parquet("events.store:COLUMNS", "x")'),
 ]  # fmt: skip
 
 

@@ -223,7 +223,8 @@ class Pair:
         limit = event.settings.get("limit")
         sweeps = limit is None and event.settings.get("on_error") != "salvage"
         figures = self._twin.round(report.run_id, event.head, event.feed, limit, sweeps)
-        assert {name: getattr(report, name) for name in figures} == figures
+        members = report.members()
+        assert {name: members[name] for name in figures} == figures
         rows, found = self._dump()
         ids = {row["deal_id"]: row["id"] for row in rows}
         for deal in self._twin.deals:

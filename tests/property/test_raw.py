@@ -89,7 +89,7 @@ def test_rows_are_the_bytes_of_the_records_as_in_the_feed(document: Document, da
         piece_bytes=data.draw(st.sampled_from([1, 700, 3000, 1 << 20])),
     )
     tools = Tools(data.draw(st.sampled_from(VALIDATORS)))
-    asked = Wanted(RAW, Selection(wanted, None), raw=True)
+    asked = Wanted(RAW, Selection(wanted), raw=True)
     parser = ChunkParser(asked, layout, thresholds=thresholds, tools=tools)
     parsed = parser.parse(body, layout.start)
     assert parsed.malformed is None
@@ -117,7 +117,7 @@ def test_white_space_around_a_record_is_no_part_of_its_bytes(
     body = separator.join(f"{key}{blank}{text}{blank}" for key, text in zip(keys, TEXTS, strict=True))
     layout = Layout(container, (), 0, ("Proposal",))
     for dense_bytes, most_bytes in ((0, 0), (1 << 20, 0), (1 << 20, 1 << 20)):
-        asked = Wanted(RAW, Selection(wanted, None), raw=True)
+        asked = Wanted(RAW, Selection(wanted), raw=True)
         parser = ChunkParser(asked, layout, thresholds=Thresholds(dense_bytes, most_bytes))
         parsed = parser.parse(body.encode(), 0)
         assert [row[2].decode() for row in parsed.rows] == TEXTS

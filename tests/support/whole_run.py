@@ -6,7 +6,6 @@ import sqlite3
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def _carry_out(
             destination=destination_of(pipeline, target.database, output),
             **{"workers": 1, "slabs": 4, "record_bytes": 1 << 16, "max_rejects": 1_000_000} | settings,
         )
-        report = RunReport(None, pipeline.name, str(feed), "failed", None, datetime.now(UTC))
-        report.head_epoch = selection.head_epoch
+        report = RunReport.begun(pipeline, str(feed))
+        report.take_figures(selection.figures)
         figures = Figures()
         return supervisor.run(plan, report, figures, ProgressLog(figures), noted=[]).report

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from etl.ledger.report import RunReport
 from etl.records.found import Batch
 from etl.sink.destinations import destination_of
 from pipelines.deals.pipeline import PIPELINE
-from pipelines.deals.record import Deal, to_row
+from pipelines.deals.record import Deal
 from pipelines.deals.selection import Tracked
 
 
@@ -43,7 +42,8 @@ def write(
     )
     # As workers do it: a batch for each chunk, here of three records.
     batches = [_batch(plan, start, feed[start : start + 3]) for start in range(0, len(feed), 3)]
-    report = RunReport(None, "deals", "feed", "failed", None, datetime.now(UTC), head_epoch=head)
+    report = RunReport.begun(PIPELINE, "feed")
+    report.take_figures(plan.selection.figures)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with Writer(plan, report, Figures()) as writer:
@@ -57,7 +57,7 @@ def write(
 
 def _batch(plan: Plan, position: int, records: Sequence[tuple[int, Any]]) -> Batch:
     rows = [
-        (position + number, *to_row(str(deal_id), msgspec.convert(record, Deal), plan.selection))
+        (position + number, *PIPELINE.row(str(deal_id), msgspec.convert(record, Deal), plan.selection))
         for number, (deal_id, record) in enumerate(records)
         if record["Proposal"]["Client"] in (plan.selection.wanted or ())
     ]

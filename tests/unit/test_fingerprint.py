@@ -16,6 +16,7 @@ import pytest
 from etl.database.target import Target
 from etl.declare.location import Source
 from etl.declare.pipeline import Pipeline, Selection
+from etl.declare.registry import load
 from etl.engine.plan import Plan
 from etl.sink.destinations import destination_of, parquet, tables
 from pipelines.deals.pipeline import PIPELINE
@@ -39,13 +40,13 @@ def planned(
 ) -> Plan:
     target = Target("sqlite://")
     destination = destination_of(pipeline, target.database, output)
-    selection = Selection(wanted, None)
+    selection = Selection(wanted)
     return Plan(pipeline, selection, sources, target, destination, workers=1, slabs=1)
 
 
 def test_different_wishes_have_different_fingerprints() -> None:
     wishes = [
-        Selection(wanted, None).fingerprint
+        Selection(wanted).fingerprint
         for wanted in (
             None, frozenset(), frozenset({""}), frozenset({" "}), frozenset({"a b"}), frozenset({"a", "b"}),
             frozenset({"a"}), frozenset({"b"}), frozenset({'a", "b'}), frozenset({"a\nb"}),
@@ -53,7 +54,7 @@ def test_different_wishes_have_different_fingerprints() -> None:
         )
     ]  # fmt: skip
     assert len(set(wishes)) == len(wishes)
-    assert Selection(frozenset("abc"), None).fingerprint == Selection(frozenset("cab"), None).fingerprint
+    assert Selection(frozenset("abc")).fingerprint == Selection(frozenset("cab")).fingerprint
 
 
 def test_a_head_counts_where_it_was_named_and_the_chain_always() -> None:
@@ -118,3 +119,17 @@ def test_other_code_in_the_package_of_a_part_has_another_fingerprint(package: Pa
     assert len(seen) == 3
     (package / "store.py").write_text("STORE = 1\n")
     assert replace(PIPELINE, row=row, destination=tables("measured.store:STORE")).fingerprint not in seen
+
+
+def test_another_text_of_a_file_that_holds_a_pipeline_has_another_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    file = tmp_path / "planets.py"
+    text = "import etl\nclass Planet(etl.Record):\n    name: str\n"
+    text += 'PIPELINE = etl.pipeline(record=Planet, destination=etl.table("planets"))\n'
+    seen = set()
+    for more in ("", "# 2\n"):
+        file.write_text(text + more)
+        seen.add(load(str(file)).fingerprint)
+    assert len(seen) == 2

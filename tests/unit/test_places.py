@@ -31,7 +31,7 @@ def row(key: str | None, record: Any, _: Selection) -> tuple[Any, ...]:
 def read(document: bytes, record: Any = Any, **settings: Any) -> list[tuple[Any, ...]]:
     """The keys and records of a document."""
     pipeline = dataclasses.replace(PIPELINE, match=(), record=record, row=row)
-    batches = scan(feed_of(document), Wanted(pipeline, Selection(None, None)), **settings)
+    batches = scan(feed_of(document), Wanted(pipeline, Selection(None)), **settings)
     return [
         line[1:] for batch in batches for part in batch.parts for line in part if isinstance(line, tuple)
     ]
@@ -39,7 +39,7 @@ def read(document: bytes, record: Any = Any, **settings: Any) -> list[tuple[Any,
 
 def test_without_a_member_that_is_tested_no_name_marks_a_record() -> None:
     pipeline = dataclasses.replace(PIPELINE, match=(), record=Point)
-    assert Wanted(pipeline, Selection(None, None)).signs == RecordSigns(None, ("result",), ("x", "y"))
+    assert Wanted(pipeline, Selection(None)).signs == RecordSigns(None, ("result",), ("x", "y"))
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 10, 1000])
