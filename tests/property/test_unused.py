@@ -15,6 +15,7 @@ from etl.records.respelling import marked, without_overridden
 from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED
+from tests.support.effort import examples
 
 from .test_parser import MEMBERS, SELECTION
 
@@ -59,7 +60,7 @@ def found(container: Container, texts: list[str], **ways: Any) -> tuple[int, lis
     return parsed.records, [row[1:] for row in parsed.rows], parsed.rejects
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.sampled_from(Container), VALUES, UNUSED_NAMES, st.sampled_from([0, 1 << 20]),
     st.sampled_from([0, 1 << 20]), st.sampled_from(["before", "inside", "after"]),
