@@ -14,10 +14,12 @@ import zstandard
 
 from etl.engine.memory import proportional_bytes
 from tests.property.test_frames import as_pzstd, compressed, skippable
+from tests.support.command import Etl
 from tests.support.databases import Database
+from tests.support.processes import children
 from tests.support.web_server import Web, resumable
 
-from .conftest import Etl, assert_refused, children
+from .checks import assert_refused
 from .feeds import OTHER, as_lines, as_object, deal, expected
 
 MEBIBYTE = 1 << 20

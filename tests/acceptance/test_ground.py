@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 
 from etl.errors import refusal
+from tests.support.command import Completed, Etl, Running
+from tests.support.databases import Database
+from tests.support.processes import alive, children, until
 
-from .conftest import Completed, Database, Etl, Running, alive, children, until
 from .feeds import OURS, as_object, deal
 
 DOCUMENT = as_object([(str(number), deal(OURS[0])) for number in range(1, 40)])
@@ -218,11 +220,12 @@ def stdin_feed(etl: Etl, *args: str, launch: Sequence[str] = (), **settings: Any
     if launch:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETL_", "DATABASE_"))}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        running = Running(
-            [*launch, sys.executable, "-m", "etl", *command], cwd=etl.directory, env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings,
+        running = etl.keep(
+            subprocess.Popen(
+                [*launch, sys.executable, "-m", "etl", *command], cwd=etl.directory, env=environment,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings,
+            )
         )  # fmt: skip
-        etl._started.append(running)
     else:
         running = etl.start(*command, stdin=subprocess.PIPE, **settings)
     assert running.stdin is not None
