@@ -6,4 +6,4 @@ reader process, the worker processes, one writer process. What a record is, whic
 they go is said by a pipeline (`etl.declare`).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
