@@ -27,7 +27,7 @@ from tests.support.damage import COMPRESSORS, DAMAGES, RESPELLINGS, STREAM_DAMAG
 from tests.support.documents import SHAPES, WANTED, build
 from tests.support.interleaved import HEAD, Settings, read
 from tests.support.judgement import SHALLOW, Finding, NotDecodable, decoded, judge, judge_refusal, plain
-from tests.support.twin_of_reading import NotWellFormed
+from tests.support.twin.reading import NotWellFormed
 from tests.support.whole_run import run
 
 FOLDER = Path("data", "fuzz")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.support.twin_of_reading import plain_row
+from tests.support.twin.reading import plain_row
 
 HEAD = 4_200_000
 OURS = ("f01000", "f0234567")

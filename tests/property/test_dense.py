@@ -12,7 +12,7 @@ from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED, Speller, record
 from tests.support.effort import examples
-from tests.support.twin_of_reading import NotWellFormed, expected
+from tests.support.twin.reading import NotWellFormed, expected
 
 from .test_parser import HEAD, MEMBERS, SELECTION, rows_of
 

@@ -24,7 +24,7 @@ import zstandard
 from etl.shape.layout import Container
 from tests.support.documents import WANTED
 from tests.support.interleaved import HEAD, NAMES, Found
-from tests.support.twin_of_reading import Expected, NotWellFormed, expected, shape_of
+from tests.support.twin.reading import Expected, NotWellFormed, expected, shape_of
 
 SHALLOW = 150
 BOM = b"\xef\xbb\xbf"
