@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.wheels import ROOT, settings
@@ -35,7 +36,7 @@ def main() -> None:
         )
         size = ["--records", "1000", "--match-share", "0.1"]
         run([etl, "sample", "deals", *size, "--output", feed], work)
-        command = [
+        command: list[str | Path] = [
             etl,
             "run",
             "deals",
@@ -55,7 +56,7 @@ def main() -> None:
     print("the wheel works by itself")
 
 
-def run(command: list[str | Path], folder: Path, environment: dict[str, str] | None = None) -> str:
+def run(command: Sequence[str | Path], folder: Path, environment: dict[str, str] | None = None) -> str:
     """Run a command in a folder, and return what it printed."""
     inherited = os.environ if environment is None else environment
     clean = {name: value for name, value in inherited.items() if not name.startswith(("ETL_", "PYTHON"))}

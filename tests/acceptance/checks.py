@@ -7,8 +7,9 @@ from typing import Any
 
 from tests.support.command import Completed
 from tests.support.databases import Tables, moment
+from tests.support.twin.deals import Expected
 
-from .feeds import HEAD, Expected
+from .feeds import HEAD
 
 HEAD_TIME = datetime.fromtimestamp(1598306400, UTC) + timedelta(seconds=30) * HEAD
 

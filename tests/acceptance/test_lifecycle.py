@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.command import Etl
 from tests.support.databases import Tables, moment
-from tests.support.twin.reading import plain_row
+from tests.support.twin.deals import plain_row
 
 from .checks import HEAD_TIME, assert_accounts_balance, history
 from .feeds import HEAD, OURS, Pairs, as_object, deal

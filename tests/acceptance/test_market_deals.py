@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.command import Etl
 from tests.support.processes import alive, children, until
-from tests.support.twin.reading import expected_of_all
+from tests.support.twin.deals import expected_of_all
 
 from .checks import assert_accounts_balance
 from .feeds import as_object, awkward, deal, small, zstd

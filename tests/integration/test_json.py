@@ -17,7 +17,7 @@ from tests.acceptance.feeds import HEAD, OTHER, OURS, as_array, as_lines, as_obj
 from tests.support.command import Etl
 from tests.support.json_cases import AFTER, BEFORE, NO, ONE_SHORT, OPEN, RUNS_ON, YES, Case, Wrong
 from tests.support.one_process import read
-from tests.support.twin.reading import expected
+from tests.support.twin.deals import expected
 
 BOM = b"\xef\xbb\xbf"
 MARK = b'"MARK"'

@@ -12,7 +12,8 @@ from etl.shape.layout import Container, Layout
 from pipelines.deals.pipeline import PIPELINE
 from tests.support.documents import WANTED, Speller, record
 from tests.support.effort import examples
-from tests.support.twin.reading import NotWellFormed, expected
+from tests.support.twin.deals import expected
+from tests.support.twin.reading import NotWellFormed
 
 from .test_parser import HEAD, MEMBERS, SELECTION, rows_of
 

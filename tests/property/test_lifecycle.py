@@ -22,8 +22,8 @@ from tests.acceptance import feeds
 from tests.support.databases import Database, ServerDatabase, Tables, moment
 from tests.support.effort import examples
 from tests.support.postgresql import Server
+from tests.support.twin.deals import plain_row
 from tests.support.twin.merge import Deal, Feed, Tracker
-from tests.support.twin.reading import plain_row
 from tests.support.whole_run import run_into
 from tests.support.writer_alone import write
 

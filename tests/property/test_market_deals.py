@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etl.errors import DataError
 from tests.support.documents import SHAPES, Document, build, documents
 from tests.support.effort import examples
-from tests.support.twin.reading import expected_of_all
+from tests.support.twin.deals import expected_of_all
 from tests.support.whole_run import run_to_file
 
 

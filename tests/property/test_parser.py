@@ -20,7 +20,7 @@ from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
 from tests.support.documents import WANTED, Document, documents
 from tests.support.effort import examples
-from tests.support.twin.reading import expected
+from tests.support.twin.deals import expected
 
 HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)

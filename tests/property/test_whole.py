@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from etl.errors import DataError
 from tests.support.documents import SHAPES, WANTED, Document, build, documents
 from tests.support.effort import examples, sample
-from tests.support.twin.reading import Expected, NotWellFormed, expected
+from tests.support.twin.deals import Expected, expected
+from tests.support.twin.reading import NotWellFormed
 from tests.support.whole_run import Outcome, run
 
 HEAD = 500
