@@ -83,7 +83,11 @@ def _may_be_forked(environment: Mapping[str, str], settings: Mapping[str, Any]) 
     """
 
     def at_start(variables: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in variables.items() if name.startswith(_AT_START)}
+        return {
+            name: value
+            for name, value in variables.items()
+            if name.startswith(_AT_START) and name != "PYTHONPATH"  # which is heeded later, too
+        }
 
     return (
         sys.platform == "linux"

@@ -135,10 +135,12 @@ class Server:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         self._lock = threading.Lock()
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[2], env=environment,
+                stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
     def start(
@@ -255,7 +257,8 @@ def _become(about: dict[str, Any], streams: Sequence[int]) -> None:
     os.chdir(about["directory"])
     os.environ.clear()
     os.environ.update(about["environment"])
-    sys.path[0] = about["directory"]
+    further = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = [about["directory"], *further]
     sys.argv = ["etl", *about["args"]]
     tempfile.tempdir = None
 
