@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
@@ -225,7 +226,10 @@ def _serve(asked: socket.socket) -> tuple[dict[str, Any], list[int]]:
             if not data:
                 os._exit(0)
             ended, request = socket.socket(fileno=descriptors[-2]), descriptors[-1]
-            if (pid := os.fork()) == 0:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Arrow's allocator has a thread
+                pid = os.fork()
+            if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 selector.close()
