@@ -3,16 +3,27 @@
 PYTHON ?= python3
 DATA := data
 BIN := .venv/bin
+JOBS ?= 2
 
-.PHONY: run test test-pythons wheels test-fault soak fuzz lint format types unit unit-acceptance-to-l unit-acceptance-from-m unit-rest wheel bench clean help bench-peers bench-check
+.PHONY: help run test test-slow test-pythons test-fault soak fuzz lint format types unit wheel wheels bench bench-peers bench-check clean
 
 help: ## Show the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
+# To run takes the package alone; what tests need is installed on top of it. The pip of the Python at hand
+# installs, where it can: to have one in each environment takes as long as all the rest.
 .venv/ready: setup.cfg pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(PYTHON) -m venv --without-pip .venv
+	@$(PYTHON) -m pip --python $(BIN)/python --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip > /dev/null
+	$(INSTALL) --editable .
 	@touch $@
+
+.venv/ready-to-test: .venv/ready
+	$(INSTALL) --editable '.[test]'
+	@touch $@
+
+INSTALL = $$($(PYTHON) -m pip --python $(BIN)/python --version > /dev/null 2>&1 && \
+  echo $(PYTHON) -m pip --python $(BIN)/python || echo $(BIN)/python -m pip) install --quiet --no-compile
 
 run: .venv/ready ## Make a sample feed, load the tracked wallets' deals into SQLite, show what was found.
 	@mkdir -p $(DATA)
@@ -21,51 +32,47 @@ run: .venv/ready ## Make a sample feed, load the tracked wallets' deals into SQL
 	$(BIN)/etl run deals --source $(DATA)/sample.json.zst --database sqlite:///$(DATA)/deals.db \
 	  --client f01000 --client f01001 --client f01002 --head-epoch 4200000
 
-test: lint types unit wheel ## Lint, check types, run the tests, and test the built wheel.
+test: lint types unit wheel ## Lint, check types, run the tests, and test the built wheel (about 6 minutes).
 
-lint: .venv/ready ## Check style and formatting.
+test-slow: .venv/ready-to-test ## Run the tests with every example, every byte, every command anew (about 20 minutes).
+	THOROUGH=1 $(PYTEST)
+
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+lint: .venv/ready-to-test ## Check style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: .venv/ready ## Format the code.
+format: .venv/ready-to-test ## Format the code.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-types: .venv/ready ## Check types.
+types: .venv/ready-to-test ## Check types.
 	$(BIN)/mypy
 
-unit: .venv/ready ## Run the tests alone, two thirds at once: much of their time they wait.
-	@$(MAKE) --no-print-directory -j 2 unit-acceptance-to-l unit-acceptance-from-m unit-rest
-
-unit-acceptance-to-l: .venv/ready
-	$(BIN)/pytest -q tests/acceptance/test_[a-l]*.py
-
-unit-acceptance-from-m: .venv/ready
-	$(BIN)/pytest -q tests/acceptance/test_[m-z]*.py
-
-unit-rest: .venv/ready
-	$(BIN)/pytest -q tests/unit tests/property tests/integration tests/fault
+unit: .venv/ready-to-test ## Run the tests alone, on two processes (JOBS).
+	$(PYTEST)
 
 test-pythons: ## Run the tests on every Python from 3.11 on that is here, each in an environment of its own.
 	$(PYTHON) tests/pythons.py
 
-wheels: .venv/ready ## Check that all we require is there as wheels, for every Python and system we name.
-	$(BIN)/python tests/wheels.py
+wheels: .venv/ready-to-test ## Check that all we require is there as wheels, for every Python and system we name.
+	$(BIN)/python -m tests.wheels
 
-test-fault: .venv/ready ## Kill, cut, fill and lock whatever a run needs, again and again (about 30 minutes).
-	FAULT_CASES=$${FAULT_CASES:-20} $(BIN)/pytest tests/fault
+test-fault: .venv/ready-to-test ## Kill, cut, fill and lock whatever a run needs, again and again (about 30 minutes).
+	FAULT_CASES=$${FAULT_CASES:-20} $(BIN)/python -m pytest tests/fault
 
-soak: .venv/ready ## Two hundred rounds of the service under random kills (about 5 minutes).
+soak: .venv/ready-to-test ## Two hundred rounds of the service under random kills (about 5 minutes).
 	$(BIN)/python -m tests.fault.soak
 
-fuzz: .venv/ready ## Damage feeds at random, and hold what is made of them to a plain reading (10 minutes).
+fuzz: .venv/ready-to-test ## Damage feeds at random, and hold what is made of them to a plain reading (10 minutes).
 	$(BIN)/python -m tests.fuzz
 
-wheel: .venv/ready ## Build the wheel, and run the command from it in an environment of its own.
-	$(BIN)/python tests/wheel.py
+wheel: .venv/ready-to-test ## Build the wheel, and run the command from it in an environment of its own.
+	$(BIN)/python -m tests.wheel
 
 # To make the feeds takes some minutes more, once; `python -m bench --help` tells the parts.
-bench: .venv/ready ## Measure speed and memory against zstd on this machine (about 8 minutes, 10 GB of disk).
+bench: .venv/ready-to-test ## Measure speed and memory against zstd on this machine (about 8 minutes, 10 GB of disk).
 	@mkdir -p $(DATA)/bench
 	$(BIN)/python -m bench --json $(DATA)/bench/bench.json
 
@@ -79,12 +86,12 @@ bench: .venv/ready ## Measure speed and memory against zstd on this machine (abo
 
 BENCH_RECORDS ?= 2000000
 
-bench-peers: .venv/ready .venv-peers/ready ## Measure other systems at the same work (about 9 minutes, 5 GB of disk).
+bench-peers: .venv/ready-to-test .venv-peers/ready ## Measure other systems at the same work (about 9 minutes, 5 GB of disk).
 	@mkdir -p $(DATA)/bench
 	$(BIN)/python -m bench.peers --records $(BENCH_RECORDS) \
 	  --json $(DATA)/bench/peers-$(BENCH_RECORDS).json --chart $(DATA)/bench/peers-$(BENCH_RECORDS).svg
 
-bench-check: .venv/ready ## Fail if the main ratios are not those of bench/recorded.json (about 1 minute).
+bench-check: .venv/ready-to-test ## Fail if the main ratios are not those of bench/recorded.json (about 1 minute).
 	$(BIN)/python -m bench.check
 
 clean: ## Remove everything that the other targets made.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from etl.declare.pipeline import Reject as Reject
     from etl.declare.pipeline import Selection as Selection
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "Record": "msgspec:Struct",

@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.effort import THOROUGH, examples
 from tests.support.web_server import Web, serving
 
 if TYPE_CHECKING:
     from tests.support.postgresql import Server
 
-settings.register_profile(
-    "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile(
-    "random", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+_COMMON: dict[str, Any] = {
+    "deadline": None,
+    "max_examples": examples(100),
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+settings.register_profile("default", derandomize=True, **_COMMON)
+settings.register_profile("random", print_blob=True, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked as slow, where the suite is not thorough."""
+    if not THOROUGH and (left_out := [item for item in items if item.get_closest_marker("slow")]):
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 @pytest.fixture

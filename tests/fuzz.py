@@ -26,8 +26,9 @@ from etl.errors import DataError
 from tests.support.damage import COMPRESSORS, DAMAGES, RESPELLINGS, STREAM_DAMAGES, compress, splice, tokens
 from tests.support.documents import SHAPES, WANTED, build
 from tests.support.interleaved import HEAD, Settings, read
-from tests.support.judgement import SHALLOW, Finding, NotDecodable, decoded, judge, judge_refusal, plain
-from tests.support.twin_of_reading import NotWellFormed
+from tests.support.judgement import SHALLOW, Finding, judge, judge_refusal, plain
+from tests.support.twin.reading import NotWellFormed
+from tests.support.twin.streams import NotDecodable, decoded
 from tests.support.whole_run import run
 
 FOLDER = Path("data", "fuzz")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMED = ("3.11", "3.12", "3.13", "3.14", "3.15")
+JOBS = os.environ.get("JOBS", "2")
 SAY = "import platform, sys; print(sys.implementation.name, platform.python_version())"
 
 Version = tuple[int, ...]
@@ -96,7 +97,7 @@ def main(arguments: list[str]) -> int:
             print(f"not installed: {error}", flush=True)
             failed.append(version)
             continue
-        command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        command = [str(python), "-m", "pytest", "-q", "-n", JOBS, "-p", "no:cacheprovider", *arguments]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             failed.append(version)
     print(f"\nPythons tested: {', '.join(chosen) or 'none'}; failed: {', '.join(failed) or 'none'}")

@@ -1,4 +1,4 @@
-"""Deals documents, and what they hold by the plainest reading: `json.loads` and a loop."""
+"""Deals documents, and what the slow twin finds in them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 import random
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from tests.support.twin_of_reading import plain_row
+from tests.support.twin.deals import Expected, expected_of_feeds
 
 HEAD = 4_200_000
 OURS = ("f01000", "f0234567")
@@ -184,9 +183,6 @@ def escaped(document: bytes, spell: str) -> bytes:
     return re.sub(rb'"Client":\s*"([^"\\]+)"', respelled, document)
 
 
-# The plain reading ------------------------------------------------------------------------------------
-
-
 def zstd(data: bytes) -> bytes:
     """One frame, without a checksum."""
     compressed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
@@ -199,70 +195,11 @@ def lz4(data: bytes) -> bytes:
     return compressed
 
 
-class Members(dict[str, Any]):
-    """An object that remembers the members that later ones have replaced."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.pairs = pairs
-
-
-def plain_records(document: bytes) -> list[tuple[Any, Record]]:
-    """The records of a document in any of the shapes, with their ids as they are spelled."""
-    text = document.decode("utf-8-sig", "surrogatepass")
-    try:
-        root = json.loads(text, object_pairs_hook=Members)
-    except json.JSONDecodeError:
-        lines = (line.strip(" \t\r") for line in text.split("\n"))
-        root = [json.loads(line, object_pairs_hook=Members) for line in lines if line]
-    if isinstance(root, Members) and "result" in root:
-        root = root["result"]
-    if isinstance(root, Members) and "Proposal" in root:
-        root = [root]
-    if isinstance(root, Members):
-        return root.pairs
-    return [(record.get("DealID"), record) for record in root]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a run on an empty database must come to."""
-
-    records: int
-    matched: int
-    rejected: int
-    rows: dict[int, dict[str, Any]]
-    """By deal id, in the order of the feed."""
-
-    @property
-    def figures(self) -> dict[str, int]:
-        """The report of such a run."""
-        return {
-            "records": self.records,
-            "matched": self.matched,
-            "inserted": len(self.rows),
-            "updated": 0,
-            "unchanged": 0,
-            "duplicates": self.matched - len(self.rows),
-            "expired": 0,
-            "rejected": self.rejected,
-        }
-
-
 def expected(*documents: bytes, clients: Iterable[str] = OURS, nul: bool = True) -> Expected:
-    """What a run finds in documents; without `nul`, a text that has one is a reject."""
-    records = matched = rejected = 0
-    rows: dict[int, dict[str, Any]] = {}
-    wanted = set(clients)
-    for document in documents:
-        for key, record in plain_records(document):
-            records += 1
-            if record["Proposal"]["Client"] not in wanted:
-                continue
-            row = plain_row(record, HEAD) | {"proposal_id": None}
-            if not str(key).isdecimal() or (not nul and any("\0" in str(value) for value in row.values())):
-                rejected += 1
-                continue
-            matched += 1
-            rows[int(key)] = row
-    return Expected(records, matched, rejected, rows)
+    """What a run finds in documents, as `Tables.deals` shows it; without `nul`, a text that has one is a
+    reject."""
+    found = expected_of_feeds(documents, set(clients), HEAD, refuse_nul=not nul)
+    for row in found.rows.values():
+        del row["deal_id"]
+        row["proposal_id"] = None
+    return found

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import Tables
+from tests.support.command import Completed, Etl, load_each
+from tests.support.databases import Database, Tables
 
-from .conftest import Completed, Database, Etl, assert_accounts_balance, assert_refused, load_each
+from .checks import assert_accounts_balance, assert_refused
 from .feeds import (
     OTHER,
     OURS,

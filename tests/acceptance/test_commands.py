@@ -10,7 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from .conftest import Database, Etl, assert_accounts_balance, assert_ledger_agrees, assert_refused
+from tests.support.command import Etl
+from tests.support.databases import Database
+
+from .checks import assert_accounts_balance, assert_ledger_agrees, assert_refused
 from .feeds import HEAD, OTHER, OURS, as_lines, as_object, as_reply, awkward, deal, expected
 
 DOCUMENT = as_object(awkward())

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Completed, Database, Etl
+from tests.support.command import Completed, Etl
+from tests.support.databases import Database
+
 from .feeds import OTHER, OURS, as_object, deal
 
 RUN = ("run", "deals", "-q")

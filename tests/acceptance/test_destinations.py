@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tests.support.command import Completed, Etl
 from tests.support.databases import Database, Tables
+from tests.support.processes import alive, children, until
 
-from .conftest import Completed, Etl, alive, assert_accounts_balance, children, until
+from .checks import assert_accounts_balance
 
 COLUMNS = '{"id": int, "place": str, "value": float | None, "ok": bool, "note": str | None}'
 KEYED = f'table("readings", key="id", columns={COLUMNS})'

@@ -14,10 +14,13 @@ import zstandard
 
 from etl.engine.memory import proportional_bytes
 from tests.property.test_frames import as_pzstd, compressed, skippable
+from tests.support.command import Etl
 from tests.support.databases import Database
+from tests.support.effort import slow
+from tests.support.processes import children
 from tests.support.web_server import Web, resumable
 
-from .conftest import Etl, assert_refused, children
+from .checks import assert_refused
 from .feeds import OTHER, as_lines, as_object, deal, expected
 
 MEBIBYTE = 1 << 20
@@ -177,7 +180,11 @@ def test_frames_made_to_fill_the_memory_do_not(tmp_path: Path) -> None:
     bomb = packed(b"a" * (256 * MEBIBYTE))
     assert len(bomb) < 40_000
     assert peak(tmp_path / "bombs", with_bombs(bomb * 3)) < FACTOR * ordinary + MARGIN
-    # Whose window has to be held takes as much wherever it is decompressed, but no more.
+
+
+@slow
+@pytest.mark.timeout(120)
+def test_frames_whose_windows_have_to_be_held_take_no_more_for_several_threads(tmp_path: Path) -> None:
     wide = with_bombs(packed(b"a" * (256 * MEBIBYTE), 27) * 3)
     one = peak(tmp_path / "wide, one", wide, threads=1)
     assert peak(tmp_path / "wide", wide) < FACTOR * one + MARGIN

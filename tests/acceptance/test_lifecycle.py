@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import Etl
 from tests.support.databases import Tables, moment
-from tests.support.twin_of_reading import plain_row
+from tests.support.twin.deals import plain_row
 
-from .conftest import HEAD_TIME, Etl, assert_accounts_balance, history
+from .checks import HEAD_TIME, assert_accounts_balance, history
 from .feeds import HEAD, OURS, Pairs, as_object, deal
 
 AHEAD = HEAD + 1000

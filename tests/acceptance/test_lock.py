@@ -10,19 +10,11 @@ import pytest
 
 from etl.database.target import Target
 from etl.ledger.lock import take_lock
+from tests.support.command import Etl, Running, let_end, under_way
 from tests.support.databases import Tables, moment
+from tests.support.processes import alive, children, kill_at_once, until
 
-from .conftest import (
-    Etl,
-    Running,
-    alive,
-    assert_accounts_balance,
-    children,
-    kill_at_once,
-    let_end,
-    under_way,
-    until,
-)
+from .checks import assert_accounts_balance
 from .feeds import OURS, as_object, deal, expected
 
 DOCUMENT = as_object([(str(number), deal()) for number in range(50)])

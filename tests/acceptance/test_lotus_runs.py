@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import lotus_node as lotus
+from tests.support.command import Completed, Etl
+from tests.support.databases import Database
 from tests.support.lotus_node import Answer, Asked, Node
 
-from .conftest import Completed, Database, Etl, assert_loaded, assert_refused
+from .checks import assert_loaded, assert_refused
 from .feeds import HEAD, OURS, as_object, as_reply, awkward, deal, expected
 
 CHAIN_HEAD, GENESIS = "Filecoin.ChainHead", "Filecoin.ChainGetGenesis"

@@ -10,9 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.twin_of_reading import expected_of_all
+from tests.support.command import Etl
+from tests.support.processes import alive, children, until
+from tests.support.twin.deals import expected_of_all
 
-from .conftest import Etl, alive, assert_accounts_balance, children, until
+from .checks import assert_accounts_balance
 from .feeds import as_object, awkward, deal, small, zstd
 from .test_bad_data import HOSTILE
 

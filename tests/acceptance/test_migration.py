@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tests.support.command import Completed, Etl
 from tests.support.databases import Database, Tables
 from tests.support.postgresql import Server
 
-from .conftest import Completed, Etl, history
+from .checks import history
 from .feeds import HEAD, OURS, as_object, deal
 
 VERSION_1 = (

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import Tables
+from tests.support.command import Completed, Etl, let_end, under_way
+from tests.support.databases import Database, Tables
+from tests.support.processes import children, until
 
-from .conftest import Completed, Database, Etl, children, let_end, under_way, until
 from .feeds import OURS, as_array, as_lines, as_object, as_pretty, as_reply, awkward, deal, zstd
 
 RECORDS = awkward()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Completed, Etl
+from tests.support.command import Completed, Etl
+
 from .feeds import OURS, as_object, deal
 
 FEED = as_object([("1", deal()), ("NaN", deal()), ("2", deal("f09999"))])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import Completed, Etl
 from tests.support.databases import Database, ServerDatabase, Tables
 from tests.support.postgresql import Server
 
-from .conftest import Completed, Etl
 from .feeds import OURS, as_object, awkward, deal, expected
 from .test_migration import KINDS, VERSION_1
 

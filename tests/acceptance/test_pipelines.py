@@ -15,9 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.command import Completed, Etl
 from tests.support.databases import Tables
-
-from .conftest import Completed, Etl
 
 PARTS = {
     "__init__": "",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import Completed, Etl
 from tests.support.databases import Tables
 
-from .conftest import Completed, Etl
 from .feeds import HEAD, as_object, deal
 from .test_pipelines import Author
 

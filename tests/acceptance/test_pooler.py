@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.command import Etl, let_end, under_way
 from tests.support.databases import ServerDatabase
 from tests.support.pgbouncer import PROGRAM, Pooler, pooling
 from tests.support.postgresql import Server
+from tests.support.processes import until
 
-from .conftest import Etl, assert_accounts_balance, history, let_end, under_way, until
+from .checks import assert_accounts_balance, history
 from .feeds import HEAD, as_object, awkward, deal, expected
 
 needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="PgBouncer (Debian: pgbouncer) is not there")

@@ -11,19 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support.command import Etl, let_end, under_way
 from tests.support.databases import ServerDatabase
 from tests.support.postgresql import PASSWORD, Server, installations, started
+from tests.support.processes import until
 
-from .conftest import (
-    Etl,
-    assert_accounts_balance,
-    assert_ledger_agrees,
-    assert_loaded,
-    assert_refused,
-    let_end,
-    under_way,
-    until,
-)
+from .checks import assert_accounts_balance, assert_ledger_agrees, assert_loaded, assert_refused
 from .feeds import AWKWARD, OTHER, OURS, as_object, awkward, deal, expected
 
 DOCUMENT = as_object(awkward())

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.databases import ServerDatabase
+from tests.support.command import Completed, Etl
+from tests.support.databases import Database, ServerDatabase
 from tests.support.pgbouncer import PROGRAM, pooling
 from tests.support.postgresql import PASSWORD, Server
 
-from .conftest import Completed, Database, Etl
 from .feeds import OURS, as_object, deal
 
 CANARY = "canary-label"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import Etl
 from tests.support.databases import Database
 from tests.support.web_server import Web, answer_with
 
-from .conftest import Etl
 from .feeds import OURS, as_object, deal
 
 DEALS = ("run", "deals", "-v", "--client", OURS[0], "--head-epoch", "4200000", "--retry-for", "1s")

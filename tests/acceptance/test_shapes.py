@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import Completed, Database, Etl, assert_accounts_balance, assert_loaded, history, load_each
+from tests.support.command import Completed, Etl, load_each
+from tests.support.databases import Database
+
+from .checks import assert_accounts_balance, assert_loaded, history
 from .feeds import (
     HEAD,
     OTHER,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import Tables
+from tests.support.command import Completed, Etl, load_each
+from tests.support.databases import Database, Tables
 from tests.support.web_server import (
     Web,
     answer_with,
@@ -25,13 +26,7 @@ from tests.support.web_server import (
     whole,
 )
 
-from .conftest import (
-    Completed,
-    Database,
-    Etl,
-    assert_refused,
-    load_each,
-)
+from .checks import assert_refused
 from .feeds import as_lines, as_object, as_reply, awkward, deal, expected, lz4, zstd
 
 DOCUMENT = as_reply(as_object(awkward() * 3))

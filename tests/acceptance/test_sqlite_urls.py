@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import Database, Etl, Running, children, kill_at_once, let_end, under_way, until
+from tests.support.command import Etl, Running, let_end, under_way
+from tests.support.databases import Database
+from tests.support.processes import children, kill_at_once, until
+
 from .feeds import OURS, as_object, awkward, deal, expected
 
 DOCUMENT = as_object(awkward())

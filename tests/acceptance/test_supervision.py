@@ -19,19 +19,12 @@ from threading import Event
 
 import pytest
 
+from tests.support.command import Completed, Etl, Running
+from tests.support.databases import Database
+from tests.support.processes import alive, children, kill_at_once, until
 from tests.support.web_server import Web
 
-from .conftest import (
-    Completed,
-    Database,
-    Etl,
-    Running,
-    alive,
-    assert_refused,
-    children,
-    kill_at_once,
-    until,
-)
+from .checks import assert_refused
 from .feeds import OURS, as_object, deal, expected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")

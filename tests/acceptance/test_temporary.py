@@ -13,9 +13,10 @@ import pytest
 
 from etl import temporary
 from etl.errors import DatabaseError
+from tests.support.command import Completed, Etl
 from tests.support.postgresql import Server
+from tests.support.processes import children
 
-from .conftest import Completed, Etl, children
 from .feeds import OURS, as_object, deal
 
 ROWS = 15_000

@@ -23,10 +23,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import Completed, Etl, Running
+from tests.support.databases import Database
 from tests.support.lotus_node import Answer, Node
+from tests.support.processes import alive, children, until
 from tests.support.web_server import Web, answer_with, serving
 
-from .conftest import Completed, Database, Etl, Running, alive, children, until
 from .feeds import OTHER, OURS, as_object, deal
 
 DOCUMENT = as_object([("1", deal(OURS[0])), ("2", deal(OURS[1])), ("3", deal(OTHER))])

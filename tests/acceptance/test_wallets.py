@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import lotus_node as lotus
+from tests.support.command import Completed, Etl
+from tests.support.databases import Database
 from tests.support.lotus_node import Node
+from tests.support.processes import until
 from tests.support.web_server import Web, answer_with
 
-from .conftest import Completed, Database, Etl, until
 from .feeds import OTHER, OURS, as_object, as_pretty, deal
 
 RUN = ("run", "deals", "-q")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from tests.acceptance.conftest import children, until
+from tests.support.processes import children, until
 
 NAMES = ("writer", "reader", *(f"worker {number}" for number in range(16)))
 """Children in the order in which they are started."""

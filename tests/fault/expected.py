@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.feeds import HEAD, OURS, Pairs, as_object
-from tests.support.twin_of_merge import Tracker
+from tests.support.twin.merge import Tracker
 
 from .command import Command
 from .workload import EARLIER, Ground, contents, earlier_feed, feed, proposals

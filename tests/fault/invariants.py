@@ -10,9 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.conftest import assert_accounts_balance, assert_ledger_agrees, until
+from tests.acceptance.checks import assert_accounts_balance, assert_ledger_agrees
 from tests.acceptance.feeds import HEAD, OURS
 from tests.support.databases import Database, ServerDatabase, Tables
+from tests.support.processes import until
 
 from .command import Command
 from .workload import CANARIES, Contents, Ground, contents

@@ -22,12 +22,12 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.conftest import children
 from tests.acceptance.feeds import OTHER, OURS, as_object, deal
 from tests.support.databases import ServerDatabase, moment
 from tests.support.lotus_node import Node
 from tests.support.postgresql import installation, started
-from tests.support.twin_of_merge import Feed, Tracker
+from tests.support.processes import children
+from tests.support.twin.merge import Feed, Tracker
 from tests.support.web_server import Web, answer_with, serving
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tests.acceptance.conftest import assert_accounts_balance, until
+from tests.acceptance.checks import assert_accounts_balance
+from tests.support.processes import until
 
 from .cases import TALLY, draw, times
 from .conftest import MakeCase

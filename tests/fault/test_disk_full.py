@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Etl
 from tests.acceptance.feeds import as_object, deal
+from tests.support.command import Etl
 from tests.support.databases import Database
 
 from .cases import TALLY, draw, times

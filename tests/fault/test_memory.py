@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 
 from etl.engine.memory import proportional_bytes
-from tests.acceptance.conftest import Completed, Etl, children
 from tests.acceptance.feeds import OTHER, OURS, as_lines, as_object, as_reply, deal
+from tests.support.command import Completed, Etl
 from tests.support.databases import Database
+from tests.support.processes import children
 
 from .cases import SHORT, TALLY
 

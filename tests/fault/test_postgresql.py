@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.acceptance.conftest import until
+from tests.support.processes import until
 from tests.support.tcp_proxy import Cut, Proxy, cut_after, passing_on
 
 from .cases import PROMPT, TALLY, Entry, draw, times

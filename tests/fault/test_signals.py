@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.acceptance.conftest import until
+from tests.support.processes import until
 
 from .cases import TALLY, draw, times
 from .conftest import MakeCase

@@ -24,14 +24,15 @@ from tests.acceptance.feeds import (
     lz4,
     zstd,
 )
-from tests.support import one_process as inprocess
+from tests.support import one_process
+from tests.support.effort import sample
 
 PAIRS = [("1", deal(Label='a"}\\,é')), ("2", deal(OTHER, PieceCID=None))]
 
 
 def read(stream: bytes, chunk_bytes: int = 1 << 16) -> list[tuple[Any, ...]]:
     """The rows of a feed; raises an `EtlError` if it is not sound."""
-    return inprocess.read(stream, chunk_bytes).rows
+    return one_process.read(stream, chunk_bytes).rows
 
 
 OBJECT = as_object(PAIRS)
@@ -49,7 +50,7 @@ CLOSED = {
 def test_a_document_cut_at_any_byte_is_refused(document: bytes, chunk_bytes: int) -> None:
     assert len(read(document, chunk_bytes)) == 1
     passed = []
-    for cut in range(len(document)):
+    for cut in sample(range(len(document)), 150):
         try:
             read(document[:cut], chunk_bytes)
         except DataError:
@@ -121,7 +122,7 @@ def test_a_compressed_stream_cut_at_any_byte_is_refused(compress: Callable[[byte
     stream = compress(LINES)
     assert len(read(stream)) == 1
     passed = []
-    for cut in range(len(stream)):
+    for cut in sample(range(len(stream)), 150):
         try:
             read(stream[:cut])
         except DataError:
@@ -137,7 +138,7 @@ def test_a_second_frame_cut_at_any_byte_but_its_first_is_refused(
     first, second = compress(LINES), compress(LINES.replace(b'"DealID": ', b'"DealID": 7'))
     assert len(read(first + second)) == 2
     passed = []
-    for cut in range(1, len(second)):
+    for cut in sample(range(1, len(second)), 150):
         try:
             read(first + second[:cut])
         except DataError:
@@ -167,7 +168,7 @@ CHECKED = {  # Arrow writes no checksums into zstd and LZ4; the commands of thes
 def test_a_stream_with_any_bit_flipped_is_refused_or_makes_no_difference(name: str) -> None:
     stream = CHECKED[name](LINES)
     rows = read(stream)
-    for place in range(8 * len(stream)):
+    for place in sample(range(8 * len(stream)), 400):
         damaged = bytearray(stream)
         damaged[place // 8] ^= 1 << place % 8
         try:
@@ -180,7 +181,7 @@ def test_a_stream_with_any_bit_flipped_is_refused_or_makes_no_difference(name: s
 @pytest.mark.parametrize("name", ["zstd", "lz4"])
 def test_any_bit_flipped_where_nothing_checks_it_ends_in_no_other_error(name: str) -> None:
     stream = CODECS[name](LINES)
-    for place in range(8 * len(stream)):
+    for place in sample(range(8 * len(stream)), 400):
         damaged = bytearray(stream)
         damaged[place // 8] ^= 1 << place % 8
         try:
@@ -191,7 +192,7 @@ def test_any_bit_flipped_where_nothing_checks_it_ends_in_no_other_error(name: st
 
 def test_no_document_with_a_byte_replaced_passes_that_json_would_refuse() -> None:
     document = as_reply(OBJECT)
-    for place in range(len(document)):
+    for place in sample(range(len(document)), 100):
         for byte in b'"{}],:\\\xff\x00':
             damaged = document[:place] + bytes([byte]) + document[place + 1 :]
             try:

@@ -19,6 +19,7 @@ from etl.declare.location import Patience
 from etl.errors import SourceUnavailable, TruncatedFeed
 from etl.source.connections import connected
 from etl.source.feed import Source, Version, errors_named, open_feed
+from tests.support.effort import examples
 from tests.support.web_server import (
     Answer,
     Web,
@@ -91,7 +92,7 @@ def test_a_chunked_transfer_is_resumed(web: Web, end: bytes) -> None:
     assert len(web.requests) == 3
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(cuts=st.lists(st.integers(1, SIZE), max_size=8), chunks=st.booleans())
 def test_what_is_read_is_what_was_served(cuts: list[int], chunks: bool) -> None:
     with serving() as web:

@@ -13,11 +13,11 @@ import pytest
 
 from etl.errors import MalformedFeed, TruncatedFeed
 from pipelines.deals.tables import FEED_COLUMNS
-from tests.acceptance.conftest import Etl
 from tests.acceptance.feeds import HEAD, OTHER, OURS, as_array, as_lines, as_object, as_reply, deal
+from tests.support.command import Etl
 from tests.support.json_cases import AFTER, BEFORE, NO, ONE_SHORT, OPEN, RUNS_ON, YES, Case, Wrong
 from tests.support.one_process import read
-from tests.support.twin_of_reading import expected
+from tests.support.twin.deals import expected
 
 BOM = b"\xef\xbb\xbf"
 MARK = b'"MARK"'

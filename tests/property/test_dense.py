@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from etl.records.chunks import ChunkParser, Thresholds
 from etl.shape.layout import Container, Layout
 from tests.support.documents import WANTED, Speller, record
-from tests.support.twin_of_reading import NotWellFormed, expected
+from tests.support.effort import examples
+from tests.support.twin.deals import expected
+from tests.support.twin.reading import NotWellFormed
 
 from .test_parser import ASKED, HEAD, MEMBERS, rows_of
 
@@ -40,7 +42,7 @@ def compact(container: Container, chance: random.Random, odd: float, awkward: fl
     return "".join(text + end for text, end in zip(texts, [*ends, ""], strict=True))
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     st.sampled_from(Container), st.integers(0, 2**32), st.sampled_from([0, 0.05, 0.3]),
     st.sampled_from([0, 0, 0.1]), st.sampled_from([700, 3000, 1 << 20]), st.booleans(), st.booleans(),

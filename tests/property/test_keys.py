@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from etl.sink.arrow import Columns, message_of
 from etl.sink.parquet_file import ParquetFile
+from tests.support.effort import examples
 
 BIG = 1 << 63
 KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -58,7 +59,7 @@ def write(folder: Path, kind: pa.DataType, key: str | None, groups: list[list[tu
     return pq.read_table(folder / "x.parquet").column("number").to_pylist(), file.counts
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.sampled_from(sorted(KEYS)), st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([0, 0.2]))
 def test_of_rows_with_one_key_the_last_is_kept_for_keys_of_any_type(
     name: str, seed: int, count: int, nulls: float

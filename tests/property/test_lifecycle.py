@@ -20,9 +20,10 @@ from etl.ledger.report import RunReport
 from pipelines.deals.chain import time_of
 from tests.acceptance import feeds
 from tests.support.databases import Database, ServerDatabase, Tables, moment
+from tests.support.effort import examples
 from tests.support.postgresql import Server
-from tests.support.twin_of_merge import Deal, Feed, Tracker
-from tests.support.twin_of_reading import plain_row
+from tests.support.twin.deals import plain_row
+from tests.support.twin.merge import Deal, Feed, Tracker
 from tests.support.whole_run import run_into
 from tests.support.writer_alone import write
 
@@ -260,7 +261,7 @@ def in_processes(url: str, wanted: frozenset[str], head: int, feed: Feed, **sett
     return run_into(url, document, wanted, head, workers=2, chunk_bytes=900, **settings)
 
 
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
 @given(life=LIVES)
 def test_a_life_of_deals_goes_as_in_the_twin(fresh: Fresh, life: list[Event]) -> None:
     with fresh() as tables:
@@ -269,7 +270,7 @@ def test_a_life_of_deals_goes_as_in_the_twin(fresh: Fresh, life: list[Event]) ->
             pair.apply(event)
 
 
-@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(3), suppress_health_check=list(HealthCheck))
 @given(life=LIVES)
 def test_so_does_one_by_whole_runs(fresh: Fresh, life: list[Event]) -> None:
     with fresh() as tables:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from etl.errors import DataError
 from tests.support.documents import SHAPES, Document, build, documents
-from tests.support.twin_of_reading import expected_of_all
+from tests.support.effort import examples
+from tests.support.twin.deals import expected_of_all
 from tests.support.whole_run import run_to_file
 
 
@@ -29,7 +30,7 @@ def check(output: Path, document: bytes, shape: str, **settings: int) -> None:
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(documents(), st.integers(1, 4000), st.integers(1, 3), st.integers(1, 20))
 def test_any_document_gives_the_file_that_the_reference_gives(
     document: Document, chunk_bytes: int, workers: int, group_rows: int

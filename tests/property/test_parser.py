@@ -21,7 +21,8 @@ from pipelines.deals.pipeline import PIPELINE
 from pipelines.deals.selection import Tracked
 from pipelines.deals.tables import staging
 from tests.support.documents import WANTED, Document, documents
-from tests.support.twin_of_reading import expected
+from tests.support.effort import examples
+from tests.support.twin.deals import expected
 
 HEAD = 500
 SELECTION = Tracked(frozenset(WANTED), HEAD)
@@ -48,7 +49,7 @@ def rows_of(parsed: list[Parsed]) -> list[dict[str, Any]]:
     return [dict(zip(NAMES, row, strict=True)) for part in parsed for row in part.rows]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(documents(), st.data())
 def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     document: Document, data: st.DataObject
@@ -86,7 +87,7 @@ def test_chunks_cut_anywhere_between_records_give_what_the_reference_gives(
     assert {row["deal_id"]: row for row in rows} == want.rows
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(documents(most=12), st.data())
 def test_a_chunk_cut_inside_a_record_is_never_accepted(document: Document, data: st.DataObject) -> None:
     layout = layout_of(document.data)

@@ -15,6 +15,7 @@ import etl.records.search
 from etl.records.prefilter import FEW, RawFilter, literals
 from etl.records.search import MANY, SEARCHES
 from tests.support.documents import Speller
+from tests.support.effort import examples
 
 addresses = st.from_regex(r"[ft]0[0-9]{1,12}", fullmatch=True)
 values = st.one_of(addresses, st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
@@ -53,7 +54,7 @@ def every_spelling(character: str) -> list[str]:
 AWKWARD = '"\\/\b\f\n\r\t\0\x1f\x7fa:\xe9\xff\u0100\uabcd\uffff\U00010000\U0001f600\U0010ffff'
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.text(st.sampled_from(AWKWARD), max_size=2), st.text(st.sampled_from(AWKWARD), max_size=2))
 @example("", "")
 @example("/", "\U0001f600")

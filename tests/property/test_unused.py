@@ -14,6 +14,7 @@ from etl.records.chunks import ChunkParser, Thresholds
 from etl.records.respelling import marked, without_overridden
 from etl.shape.layout import Container, Layout
 from tests.support.documents import WANTED
+from tests.support.effort import examples
 
 from .test_parser import ASKED, MEMBERS
 
@@ -60,7 +61,7 @@ def found(
     return parsed.records, [row[1:] for row in parsed.rows], parsed.rejects
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.sampled_from(Container), VALUES, UNUSED_NAMES, st.sampled_from([0, 1 << 20]),
     st.sampled_from([0, 1 << 20]), st.sampled_from(["before", "inside", "after"]),

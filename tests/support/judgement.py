@@ -10,24 +10,19 @@ The two must agree on which streams are sound and on what those hold, but for th
 
 from __future__ import annotations
 
-import bz2
 import json
 import sys
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import lz4.frame
-import zstandard
 
 from etl.shape.layout import Container
 from tests.support.documents import WANTED
 from tests.support.interleaved import HEAD, NAMES, Found
-from tests.support.twin_of_reading import Expected, NotWellFormed, expected, shape_of
+from tests.support.twin.deals import Expected, expected
+from tests.support.twin.reading import NotWellFormed, record_at, shape_of
+from tests.support.twin.streams import NotDecodable, decoded
 
 SHALLOW = 150
-BOM = b"\xef\xbb\xbf"
 
 
 class Finding(Exception):
@@ -36,10 +31,6 @@ class Finding(Exception):
     def __init__(self, kind: str, details: str = "") -> None:
         super().__init__(f"{kind}: {details}" if details else kind)
         self.kind = kind
-
-
-class NotDecodable(Exception):
-    """The compressed stream is cut short, damaged, or followed by something else."""
 
 
 # The reference ---------------------------------------------------------------------------------------
@@ -52,7 +43,6 @@ def plain(document: bytes, refuse_nul: bool = False) -> Expected:
         NotWellFormed: it is not sound.
     """
     with _deep():
-        document = document.removeprefix(BOM)
         return expected(document, shape_of(document), set(WANTED), HEAD, refuse_nul)
 
 
@@ -64,36 +54,6 @@ def _deep() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
-
-
-def decoded(stream: bytes) -> bytes:
-    """Return what a stream decompresses to, by the codecs' own libraries; a plain one is itself.
-
-    Raises:
-        NotDecodable: not one or more whole frames or members, and nothing else.
-    """
-    new: Callable[[], Any]
-    if stream[:4] == b"\x28\xb5\x2f\xfd" or (stream[1:4] == b"\x2a\x4d\x18" and stream[0] >> 4 == 5):
-        new = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj
-    elif stream[:2] == b"\x1f\x8b":
-        new = lambda: zlib.decompressobj(31)  # noqa: E731
-    elif stream[:3] == b"BZh" and stream[3:4] in tuple(b"%d" % level for level in range(1, 10)):
-        new = bz2.BZ2Decompressor
-    elif stream[:4] == b"\x04\x22\x4d\x18":
-        new = lz4.frame.LZ4FrameDecompressor
-    else:
-        return stream
-    parts = []
-    while stream:
-        member = new()
-        try:
-            parts.append(member.decompress(stream))
-        except (OSError, EOFError, RuntimeError, ValueError, zlib.error, zstandard.ZstdError) as error:
-            raise NotDecodable(str(error)) from None
-        if not member.eof:
-            raise NotDecodable("cut short")
-        stream = member.unused_data or b""
-    return b"".join(parts)
 
 
 def _may_be_refused(stream: bytes, reason: str) -> bool:
@@ -159,7 +119,7 @@ def _with_stand_ins(document: bytes, found: Found, slab_bytes: int, salvage: boo
             raise Finding("a reject is not where it says", str(reject))
         if reject.reason != "nested too deeply" and not reject.reason.startswith("malformed"):
             continue
-        start, stop, depth = record_at(document, reject.offset, found.container)
+        start, stop, depth = record_at(document, reject.offset, found.container is Container.LINES)
         if reject.reason == "nested too deeply":
             if depth < SHALLOW:
                 raise Finding("a shallow record is too deep", str(reject))
@@ -188,29 +148,3 @@ def _is_sound(record: bytes, container: Container) -> bool:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
-
-
-def record_at(document: bytes, start: int, container: Container) -> tuple[int, int, int]:
-    """Return where the record begins and ends that begins there, and its depth, by the plainest loop."""
-    if container is Container.LINES:
-        stop = document.find(b"\n", start)
-        stop = len(document) if stop < 0 else stop
-        line = document[start:stop]
-        return start, stop, max(line.count(b"{"), line.count(b"["))
-    depth = deepest = 0
-    in_string = escaped = False
-    for at in range(start, len(document)):
-        byte = document[at : at + 1]
-        if in_string:
-            in_string = escaped or byte != b'"'
-            escaped = not escaped and byte == b"\\"
-        elif byte == b'"':
-            in_string = True
-        elif byte in (b"{", b"["):
-            depth += 1
-            deepest = max(depth, deepest)
-        elif depth == 0 and byte in (b",", b"}", b"]"):
-            return start, at, deepest
-        elif byte in (b"}", b"]"):
-            depth -= 1
-    return start, len(document), deepest

@@ -10,7 +10,7 @@ from etl.shape.diagnosis import NotJson
 from etl.shape.events import check_deep
 from tests.support.damage import DAMAGES, NUMBERS, STRINGS, WORDS
 from tests.support.documents import SHAPES, build
-from tests.support.twin_of_reading import NotWellFormed, loads
+from tests.support.twin.reading import NotWellFormed, loads
 
 
 def fault(value: bytes) -> int | None:

@@ -1,21 +1,16 @@
-"""The slow, obvious twin: `json.loads` of the whole document, and a loop.
-
-It shares nothing with the package but the record's rules, which it states anew.
-"""
+"""Which rows the records of a document make, and which are rejects: the rules of the pipeline `deals`."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
+
+from tests.support.twin.reading import records, shape_of
 
 BIG = 2**63
-
-
-class NotWellFormed(Exception):
-    """The document is not JSON (RFC 8259), or not one of the shapes that are read."""
 
 
 @dataclass
@@ -28,103 +23,19 @@ class Expected:
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     """By deal id; of several records with one id, the last."""
 
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object's members, the repeated ones too."""
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise NotWellFormed(constant)
-
-
-def loads(document: bytes) -> Any:
-    """Parse strictly; objects come as pairs."""
-    try:
-        return json.loads(
-            document.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_Pairs, parse_int=_integer
-        )
-    except (ValueError, RecursionError) as error:
-        raise NotWellFormed(str(error)) from None
-
-
-def _integer(digits: str) -> int:
-    return int(digits) if len(digits) < 4000 else 10**4000
-
-
-def records(document: bytes, shape: str) -> list[tuple[str | None, Any]]:
-    """Return every record with its key, in order; `shape` says where they are."""
-    if shape == "lines":
-        return [(None, _plain(loads(line))) for line in document.split(b"\n") if line.strip(b" \t\r\n")]
-    root = loads(document.removeprefix(b"\xef\xbb\xbf"))
-    if shape == "rpc":
-        members = dict(root) if isinstance(root, _Pairs) else {}
-        if members.get("error") is not None:
-            raise NotWellFormed("an error reply")
-        root = members.get("result")
-        if isinstance(root, list) and not isinstance(root, _Pairs):
-            shape = "array"
-    if shape == "array":
-        if not isinstance(root, list) or isinstance(root, _Pairs):
-            raise NotWellFormed("no array")
-        return [(None, _plain(value)) for value in root]
-    if not isinstance(root, _Pairs):
-        raise NotWellFormed("no object")
-    return [(key, _plain(value)) for key, value in root]
-
-
-def shape_of(document: bytes, marker: str = "Proposal", envelope: str = "result") -> str:
-    """Return where a document's records are, known by the first of them: an object with an object `marker`.
-
-    They are the members of the root or of its member `envelope`, which must then be the only one of its
-    name; or else the lines, where the first value that holds one such object is a record itself.
-    """
-    try:
-        roots = [loads(document)]
-    except NotWellFormed as error:
-        if document.strip(b" \t\r\n").count(b"\n") == 0:
-            raise
-        try:
-            loads(document.lstrip(b" \t\r\n").split(b"\n")[0])
-        except NotWellFormed:
-            raise error from None  # no lines either
-        roots = [loads(line) for line in document.split(b"\n") if line.strip(b" \t\r\n")]
-    for root in roots:
-        depth = _first_depth(root, marker, envelope, 0)
-        if depth == 0:
-            return "lines"
-        if depth is None:
-            continue
-        if len(roots) > 1:
-            raise NotWellFormed("more than one document")
-        if depth == 1:
-            return "object" if isinstance(root, _Pairs) else "array"
-        if [key for key, _ in root].count(envelope) > 1:
-            raise NotWellFormed("a second container")
-        return "rpc"
-    raise NotWellFormed("no record")
-
-
-def _first_depth(value: Any, marker: str, envelope: str, depth: int, name: str | None = None) -> int | None:
-    """Return how deep the first object with an object `marker` lies, of those where records may be."""
-    if not isinstance(value, list):
-        return None
-    for key, item in value if isinstance(value, _Pairs) else [(None, item) for item in value]:
-        if key == marker and isinstance(item, _Pairs):
-            return depth
-        if depth == 0 or (depth == 1 and name == envelope):
-            found = _first_depth(item, marker, envelope, depth + 1, key)
-            if found is not None:
-                return found
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as `json.loads` would: of repeated members, the last."""
-    if isinstance(value, _Pairs):
-        return {key: _plain(item) for key, item in value}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
+    @property
+    def figures(self) -> dict[str, int]:
+        """Return the report of a run into an empty database."""
+        return {
+            "records": self.records,
+            "matched": self.matched,
+            "inserted": len(self.rows),
+            "updated": 0,
+            "unchanged": 0,
+            "duplicates": self.matched - len(self.rows),
+            "expired": 0,
+            "rejected": self.rejected,
+        }
 
 
 def expected(
@@ -145,6 +56,20 @@ def expected(
         else:
             found.matched += 1
             found.rows[row["deal_id"]] = row
+    return found
+
+
+def expected_of_feeds(
+    documents: Iterable[bytes], wanted: set[str], head_epoch: int, refuse_nul: bool = False
+) -> Expected:
+    """Return what a tracker should find in several documents, one after the other."""
+    found = Expected()
+    for document in documents:
+        part = expected(document, shape_of(document), wanted, head_epoch, refuse_nul)
+        found.records += part.records
+        found.matched += part.matched
+        found.rejected += part.rejected
+        found.rows |= part.rows
     return found
 
 

@@ -1,15 +1,11 @@
-"""The slow, obvious twin of the merge: the life of deals in dicts and loops.
-
-It shares with the package nothing but the rules, which it states anew, as `tests.support.twin_of_reading`
-does a record's.
-"""
+"""What becomes of a database's deals, run after run: dicts and loops."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.twin_of_reading import plain_row
+from tests.support.twin.deals import plain_row
 
 BY_TIME = ("expired", "proposal_expired")
 PROPOSAL = ("client_id", "provider", "piece_cid", "start_epoch", "end_epoch")
