@@ -156,8 +156,8 @@ class OutputClosed(Stopped):
         self.exit_status = 0
 
 
-def told(process: str, error: Exception) -> EtlError:
-    """Return what to say of an error: what it says itself, or if no setting explains it, kind and place.
+def reported(process: str, error: Exception) -> EtlError:
+    """Return an error as it is reported: itself, or if it is none of ours, one with its kind and place.
 
     Where the system refused memory or files, that is said, whatever it was that could not be done then.
     """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +22,7 @@ from etl.command.show import line, table
 from etl.database.target import Target
 from etl.declare import registry
 from etl.engine import signals
-from etl.errors import DatabaseError, stack_of, told
+from etl.errors import DatabaseError, ProcessDied, reported, stack_of
 from etl.redaction import without_urls
 from etl.text import rfc3339, visible
 
@@ -131,13 +133,23 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         status = 130
     except Exception as error:
-        failure = told("the parent process", error)
+        status = _fail(error)
+    signals.ignore_stopping()
+    sys.exit(status)
+
+
+def _fail(error: Exception) -> int:
+    """Say why the command failed; return its exit status."""
+    try:
+        failure = reported("the parent process", error)
         if failure is not error:
             logging.getLogger("etl").debug("that came from:", extra={"stack": stack_of(error)})
         _say(failure.message)
-        status = failure.exit_status
-    signals.ignore_stopping()
-    sys.exit(status)
+        return failure.exit_status
+    except MemoryError:  # not even for that
+        with suppress(OSError):
+            os.write(2, b"etl: the parent process cannot go on: Cannot allocate memory\n")
+        return ProcessDied.exit_status
 
 
 def _say(message: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from etl.engine.signals import Signals
-from etl.errors import ConfigurationError, EtlError, Stopped, stack_of, told
+from etl.errors import ConfigurationError, EtlError, Stopped, reported, stack_of
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +66,9 @@ def serve(one_round: Callable[[], None], interval: timedelta, signals: Signals) 
         except EtlError as error:
             if first and isinstance(error, ConfigurationError):
                 raise
-            logger.error("%s", told("the parent process", error).message)
+            logger.error("%s", reported("the parent process", error).message)
         except Exception as error:
-            logger.error("%s", told("the parent process", error).message)
+            logger.error("%s", reported("the parent process", error).message)
             logger.debug("that came from:", extra={"stack": stack_of(error)})
         first = False
         passed = max(0, int((time.monotonic() - due) // seconds))

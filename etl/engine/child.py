@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from etl.engine.signals import STOPPING
-from etl.errors import EtlError, ProcessDied, stack_of, told
+from etl.errors import EtlError, ProcessDied, reported, stack_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def run_child(parent: Connection, outcome: Connection, function: Callable[[], An
     except MemoryError:
         result = Failed(ProcessDied(f"{_name()} ran out of memory"))
     except Exception as error:
-        result = Failed(told(_name(), error), None if isinstance(error, EtlError) else stack_of(error))
+        result = Failed(reported(_name(), error), None if isinstance(error, EtlError) else stack_of(error))
     try:
         outcome.send(result)
     except MemoryError:  # not even for that

@@ -397,7 +397,9 @@ def test_numbers_beyond_any_type_are_fine_in_members_that_are_ignored(etl: Etl, 
 def test_a_record_nested_too_deeply_is_rejected_and_the_rest_kept(
     etl: Etl, database: Database, where: str
 ) -> None:
-    deep = json.dumps(deal(more={"Deep": "DEEP"})).encode().replace(b'"DEEP"', b"[" * 5000 + b"]" * 5000)
+    deep = (
+        json.dumps(deal(more={"Deep": "DEEP"})).encode().replace(b'"DEEP"', b"[" * 50_000 + b"]" * 50_000)
+    )
     document, offset = with_one_bad(deep)
     if where == "first":
         document, offset = b'{"77":' + deep + b"," + with_one_bad(GOOD)[0][1:], 1

@@ -11,7 +11,7 @@ from tests.acceptance.feeds import as_array, as_lines, as_object, deal
 from tests.support.documents import WANTED
 from tests.support.interleaved import Settings, read
 
-DEEP = b"[" * 5000 + b"]" * 5000
+DEEP = b"[" * 50_000 + b"]" * 50_000
 PAIRS = [(str(number), deal(WANTED[0])) for number in range(3)]
 
 

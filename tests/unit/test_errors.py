@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.errors import stack_of, told
+from etl.errors import reported, stack_of
 
 
 def caught() -> Exception:
@@ -27,5 +27,5 @@ def test_a_stack_tells_places_and_kinds_but_no_messages() -> None:
 
 
 def test_the_line_tells_the_innermost_place() -> None:
-    message = told("the reader process", caught()).message
+    message = reported("the reader process", caught()).message
     assert message.startswith("the reader process failed inside: KeyError at test_errors.py:")
