@@ -26,14 +26,14 @@ from tests.support.databases import Database, Tables
 from tests.support.processes import alive, children, until
 
 from .checks import assert_accounts_balance
+from .installed import offer
 
 COLUMNS = '{"id": int, "place": str, "value": float | None, "ok": bool, "note": str | None}'
 KEYED = f'table("readings", key="id", columns={COLUMNS})'
 
 PIPELINE = """
-    from datetime import timedelta
     import msgspec
-    from etl.declare.pipeline import Pipeline, Selection
+    from etl.declare.pipeline import Pipeline
     from etl.sink.destinations import csv, lines, parquet, table, tables
 
     class Place(msgspec.Struct):
@@ -50,10 +50,7 @@ PIPELINE = """
         return (reading.id, reading.place.name, reading.value, reading.ok, reading.note)
 
     PIPELINE = Pipeline(
-        name="readings", record=Reading, match=("place", "name"), envelope=(), row=to_row,
-        destination=DESTINATION,
-        select=lambda options: Selection(None, None), options=(), default_source="-", source_variables=(),
-        named_sources={}, stale_after=timedelta(days=1), default_database="sqlite:///readings.db",
+        name="readings", record=Reading, match=("place", "name"), row=to_row, destination=DESTINATION,
     )
 """
 
@@ -68,12 +65,10 @@ class Author:
         self.declare(KEYED)
 
     def declare(self, destination: str, name: str = "readings") -> None:
-        package = self.folder / "pipelines" / name
-        package.mkdir(parents=True, exist_ok=True)
-        summary = f'SUMMARY = "Readings"\nPIPELINE = "pipelines.{name}.pipeline:PIPELINE"\n'
-        (package / "__init__.py").write_text(summary)
+        self.folder.mkdir(exist_ok=True)
         text = dedent(PIPELINE).replace("DESTINATION", destination).replace('"readings", r', f'"{name}", r')
-        (package / "pipeline.py").write_text(text)
+        (self.folder / f"{name}.py").write_text(text)
+        offer(self.folder, name, **{"etl.pipelines": f"{name} = {name}:PIPELINE"})
 
     def start(self, feed: bytes, *args: str, name: str = "readings", **settings: Any) -> Any:
         source = self.etl.file(feed)

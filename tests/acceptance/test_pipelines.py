@@ -18,6 +18,8 @@ import pytest
 from tests.support.command import Completed, Etl
 from tests.support.databases import Tables
 
+from .installed import offer
+
 PARTS = {
     "__init__": "",
     "pipeline": """
@@ -105,11 +107,7 @@ class Author:
 
     def offer(self, distribution: str, **groups: str) -> None:
         """Say that a package is installed, and which entry points it has."""
-        folder = self.folder / f"{distribution}-1.0.dist-info"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        lines = [line for group, entry in groups.items() for line in (f"[{group}]", entry, "")]
-        (folder / "entry_points.txt").write_text("\n".join(lines))
+        offer(self.folder, distribution, **groups)
 
     def __call__(self, *args: str) -> Completed:
         return self.etl(*args, env=self.env)

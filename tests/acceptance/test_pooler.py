@@ -191,7 +191,8 @@ def test_a_dry_run_that_is_cut_off_goes_on(etl: Etl, tables: ServerDatabase, nam
     running.stdin.write(DOCUMENT[: len(DOCUMENT) // 2])
     running.stdin.flush()
     others = f"FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
-    until(lambda: tables.query(f"SELECT 1 AS x {others} AND state = 'idle in transaction'"))
+    idle = "state = 'idle in transaction' AND state_change < now() - interval '0.5 s'"  # so it has begun
+    until(lambda: tables.query(f"SELECT 1 AS x {others} AND {idle}"))
     tables.execute(f"SELECT pg_terminate_backend(pid) {others}")
     completed = let_end(running, DOCUMENT)
     assert completed.status == 0

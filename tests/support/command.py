@@ -76,6 +76,10 @@ class Running:
         return Completed(self.returncode, stdout.decode(), stderr.decode())
 
 
+def _path_of(environment: Mapping[str, str]) -> list[str]:
+    return environment.get("PYTHONPATH", "").split(os.pathsep)
+
+
 def _may_be_forked(environment: Mapping[str, str], settings: Mapping[str, Any]) -> bool:
     """Say whether a fork of an interpreter that is there makes no difference.
 
@@ -94,6 +98,7 @@ def _may_be_forked(environment: Mapping[str, str], settings: Mapping[str, Any]) 
         and not THOROUGH
         and settings.keys() <= {"stdin", "start_new_session"}
         and at_start(environment) == at_start(os.environ)
+        and not any(Path(folder, "sitecustomize.py").exists() for folder in _path_of(environment))
     )
 
 
