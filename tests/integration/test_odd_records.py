@@ -11,7 +11,7 @@ from tests.acceptance.feeds import as_array, as_lines, as_object, deal
 from tests.support.documents import WANTED
 from tests.support.interleaved import Settings, read
 
-DEEP = b"[" * 50_000 + b"]" * 50_000
+DEEP = b"[" * 15_000 + b"]" * 15_000
 PAIRS = [(str(number), deal(WANTED[0])) for number in range(3)]
 
 
