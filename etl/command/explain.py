@@ -19,7 +19,7 @@ def opening_of(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
         SourceUnavailable: the source cannot be opened.
     """
     from etl.records.wanted import signs_of
-    from etl.shape.head import inspect
+    from etl.shape.head import read_head
 
     with errors_named(source), open_feed(source) as feed:
         assert feed is not None  # nothing was known of it
@@ -29,7 +29,7 @@ def opening_of(source: Source, pipeline: Pipeline) -> list[tuple[str, str]]:
             ("size", f"{feed.size:,} bytes" if feed.size is not None else "unknown"),
         ]
         try:
-            _, layout = inspect(feed, signs_of(pipeline))
+            _, layout = read_head(feed, signs_of(pipeline))
         except EmptyFeed:
             return [*lines, ("records", "none")]
     return [*lines, *_describe_layout(layout)]

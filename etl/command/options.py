@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etl.command import settings
-from etl.command.service import Duration
+from etl.command.duration import Duration
 from etl.command.show import line
 from etl.database.target import Target
 from etl.declare import registry

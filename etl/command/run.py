@@ -139,7 +139,7 @@ def _carry_out(
     wanted = options["progress"]
     bar = wanted if wanted is not None else sys.stderr.isatty() and not options["quiet"]
     progress = ProgressBar(figures) if bar else ProgressLog(figures)
-    return supervisor.run(plan, report, figures, progress, noted)
+    return supervisor.carry_out(plan, report, figures, progress, noted)
 
 
 def _record_failure(

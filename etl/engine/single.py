@@ -30,7 +30,7 @@ SELDOM = 100_000
 logger = logging.getLogger(__name__)
 
 
-def run(plan: Plan, report: RunReport, figures: Figures) -> Written:
+def run_in_this_process(plan: Plan, report: RunReport, figures: Figures) -> Written:
     """Carry out a plan and return what was written.
 
     Raises:

@@ -53,7 +53,9 @@ class Progress(Protocol):
         """The run is over."""
 
 
-def run(plan: Plan, report: RunReport, figures: Figures, progress: Progress, noted: list[int]) -> Written:
+def carry_out(
+    plan: Plan, report: RunReport, figures: Figures, progress: Progress, noted: list[int]
+) -> Written:
     """Carry out a plan and return what was written; a signal is `noted` by whoever handles it.
 
     Raises:
@@ -124,7 +126,7 @@ def _workers(plan: Plan, slabs: Slabs, queues: list[WorkerQueues], children: _Ch
 def _do_all(plan: Plan, report: RunReport, figures: Figures) -> Written:
     from etl.engine import single
 
-    return single.run(plan, report, figures)
+    return single.run_in_this_process(plan, report, figures)
 
 
 def _read(

@@ -19,7 +19,7 @@ from etl.errors import MalformedFeed, TruncatedFeed
 from etl.shape.cuts import Cut, Halt
 from etl.shape.document import TAIL_LIMIT, Envelope
 from etl.shape.events import refusing
-from etl.shape.head import inspect
+from etl.shape.head import read_head
 from etl.shape.layout import Container, RecordSigns, last_boundary, learned
 from etl.shape.patterns import BLANK
 from etl.shape.scanner import LineScanner, Scanner
@@ -61,7 +61,7 @@ class Cutter:
         self._chunk_bytes = chunk_bytes
         self._salvage = salvage
         self._progress = progress
-        head, self.layout = inspect(feed, signs)
+        head, self.layout = read_head(feed, signs)
         """Where the records are, as far as that is known now."""
         self._head = head[: self.layout.start]
         self.opening = head[self.layout.start :][:OPENING_BYTES]

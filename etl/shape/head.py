@@ -52,7 +52,7 @@ class Readable(Protocol):
         """Fill `buffer` as far as the stream goes."""
 
 
-def inspect(stream: Readable, signs: RecordSigns) -> tuple[bytes, Layout]:
+def read_head(stream: Readable, signs: RecordSigns) -> tuple[bytes, Layout]:
     """Return the first bytes of a document, and the layout that they show.
 
     Raises:

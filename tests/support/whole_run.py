@@ -86,4 +86,4 @@ def _carry_out(
         report = RunReport.begun(pipeline, str(feed))
         report.take_figures(selection.figures)
         figures = Figures()
-        return supervisor.run(plan, report, figures, ProgressLog(figures), noted=[]).report
+        return supervisor.carry_out(plan, report, figures, ProgressLog(figures), noted=[]).report
