@@ -77,8 +77,11 @@ def _array_of(column: Sequence[Any], kind: pa.DataType) -> pa.Array:
             # Arrow looks at each value's type; this takes a third of the time.
             whole = pa.py_buffer(array("q", column))
             return pa.Array.from_buffers(kind, len(column), [None, whole])
-    if kind == pa.bool_() and not {0, 1, None}.isdisjoint(column) and {0, 1, None}.issuperset(column):
-        column = [None if value is None else bool(value) for value in column]  # 0 and 1 are taken as well
+    if kind == pa.bool_():
+        with suppress(pa.ArrowInvalid, TypeError):  # numbers among them
+            return pa.array(column, kind)
+        if {0, 1, None}.issuperset(column):  # 0 and 1 are taken as well
+            column = [None if value is None else bool(value) for value in column]
     return pa.array(column, kind)
 
 
