@@ -168,7 +168,9 @@ def reported(process: str, error: Exception) -> EtlError:
         return ProcessDied(f"{process} cannot go on: {refused}")
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind, file = type(error).__name__, Path(place.filename).name
-    return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}")
+    # A library that lacks memory may fail without an exception of its own; the interpreter tells no more.
+    why = ", as where memory is short" if isinstance(error, SystemError) else ""
+    return ProcessDied(f"{process} failed inside: {kind} at {file}:{place.lineno}{why}")
 
 
 def _refused_before(error: BaseException) -> str | None:

@@ -29,3 +29,12 @@ def test_a_stack_tells_places_and_kinds_but_no_messages() -> None:
 def test_the_line_tells_the_innermost_place() -> None:
     message = reported("the reader process", caught()).message
     assert message.startswith("the reader process failed inside: KeyError at test_errors.py:")
+
+
+def test_a_library_that_fails_without_saying_why_may_lack_memory() -> None:
+    try:
+        raise SystemError("error return without exception set")
+    except SystemError as error:
+        message = reported("the writer process", error).message
+    assert message.startswith("the writer process failed inside: SystemError at test_errors.py:")
+    assert message.endswith(", as where memory is short")
