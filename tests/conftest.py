@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.effort import THOROUGH, examples
+from tests.support.effort import examples, left_out
 from tests.support.web_server import Web, serving
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked as slow, where the suite is not thorough."""
-    if not THOROUGH and (left_out := [item for item in items if item.get_closest_marker("slow")]):
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    """Leave out what the ordinary suite does not try."""
+    if out := set(left_out(items)):
+        config.hook.pytest_deselected(items=list(out))
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture

@@ -173,6 +173,7 @@ FACTOR, MARGIN = 1.3, 20_000_000
 
 
 @pytest.mark.timeout(120)
+@slow
 def test_frames_made_to_fill_the_memory_do_not(tmp_path: Path) -> None:
     ordinary = peak(tmp_path / "one", packed(OPENING + BLOCK * 10 + b"}"))
     frames = packed(OPENING) + packed(BLOCK) * 10 + packed(b"}")

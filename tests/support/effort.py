@@ -16,6 +16,9 @@ THOROUGH = os.environ.get("THOROUGH", "") not in ("", "0")
 slow = pytest.mark.slow
 """Marks parameters of a test that the ordinary suite leaves out: others of their kind are in it."""
 
+ALIKE = 3
+"""With how many parameters a test through the command is tried in the ordinary suite."""
+
 Item = TypeVar("Item")
 
 
@@ -33,6 +36,25 @@ def sample(items: Sequence[Item], count: int) -> Sequence[Item]:
         return items
     inner = random.Random(count).sample(range(1, len(items) - 1), count - 2)
     return [items[index] for index in (0, *sorted(inner), len(items) - 1)]
+
+
+def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests that the ordinary suite leaves out.
+
+    They are those that are marked as slow; and of one test through the command, with many parameters, all
+    but a sample of them.
+    """
+    if THOROUGH:
+        return []
+    out = [item for item in items if item.get_closest_marker("slow")]
+    alike: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item not in out and "/acceptance/" in item.nodeid:
+            alike.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for same in alike.values():
+        kept = sample(same, ALIKE)
+        out += [item for item in same if item not in kept]
+    return out
 
 
 def some_slow(items: Sequence[Item], count: int) -> list[ParameterSet]:
