@@ -82,7 +82,7 @@ def environment(version: str, program: Path) -> Path:
 
 def main(arguments: list[str]) -> int:
     """Run the tests; the status is 1 if any failed, or there is nothing to run them on."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as in the Makefile: to compile takes longer than all else
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as in the Makefile
     found = interpreters(candidates())
     missing = [name for name in NAMED if not any(version.startswith(name + ".") for version in found)]
     ends = arguments[:1] == ["--ends"]
