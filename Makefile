@@ -5,7 +5,7 @@ DATA := data
 BIN := .venv/bin
 JOBS ?= 2
 
-# Containers often set it. Then each of the many commands that tests start would compile all that it imports.
+# Containers often set this. Each of the many commands that tests start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-slow test-pythons test-fault soak fuzz lint format types unit wheel wheels bench bench-peers bench-check clean

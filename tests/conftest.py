@@ -36,9 +36,10 @@ def pytest_configure() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+@pytest.hookimpl(trylast=True)  # of what is asked for by -k or -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the ordinary suite does not try."""
-    if out := set(left_out(items)):
+    if out := left_out(items):
         config.hook.pytest_deselected(items=list(out))
         items[:] = [item for item in items if item not in out]
 

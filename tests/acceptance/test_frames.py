@@ -172,8 +172,8 @@ FACTOR, MARGIN = 1.3, 20_000_000
 """What a run may take beside that on an ordinary feed."""
 
 
-@pytest.mark.timeout(120)
 @slow
+@pytest.mark.timeout(120)
 def test_frames_made_to_fill_the_memory_do_not(tmp_path: Path) -> None:
     ordinary = peak(tmp_path / "one", packed(OPENING + BLOCK * 10 + b"}"))
     frames = packed(OPENING) + packed(BLOCK) * 10 + packed(b"}")

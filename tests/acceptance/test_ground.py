@@ -22,7 +22,6 @@ import pytest
 from etl.errors import refusal
 from tests.support.command import Completed, Etl, Running
 from tests.support.databases import Database
-from tests.support.effort import some_slow
 from tests.support.processes import alive, children, until
 
 from .feeds import OURS, as_object, deal
@@ -81,7 +80,7 @@ GONE = {
 
 
 @on_linux
-@pytest.mark.parametrize("script", some_slow([*GONE.values()], 7), ids=GONE)
+@pytest.mark.parametrize("script", [*GONE.values()], ids=GONE)
 @pytest.mark.parametrize("args", [("--progress",), ("--json", "-v")], ids=" ".join)
 def test_a_run_is_the_same_whatever_became_of_its_streams(
     etl: Etl, database: Database, feed: Path, script: str, args: tuple[str, ...]
@@ -95,7 +94,7 @@ def test_a_run_is_the_same_whatever_became_of_its_streams(
 
 
 @on_linux
-@pytest.mark.parametrize("script", some_slow([*GONE.values()], 4), ids=GONE)
+@pytest.mark.parametrize("script", [*GONE.values()], ids=GONE)
 def test_a_failed_run_has_its_status_whatever_became_of_its_streams(
     etl: Etl, database: Database, script: str
 ) -> None:
@@ -118,7 +117,7 @@ PRINTING = [("history",), ("history", "--json"), ("rejects",), ("wallets", "list
 
 
 @on_linux
-@pytest.mark.parametrize("args", some_slow(PRINTING, 4), ids=" ".join)
+@pytest.mark.parametrize("args", PRINTING, ids=" ".join)
 def test_a_command_that_prints_has_done_so_if_nobody_reads_it(ran: Etl, args: tuple[str, ...]) -> None:
     for name in ("nobody reads stdout", "nobody reads either", "stdout closed", "stderr closed"):
         completed = shell(ran, GONE[name], *args)
@@ -126,7 +125,7 @@ def test_a_command_that_prints_has_done_so_if_nobody_reads_it(ran: Etl, args: tu
 
 
 @on_linux
-@pytest.mark.parametrize("args", some_slow(PRINTING, 5), ids=" ".join)
+@pytest.mark.parametrize("args", PRINTING, ids=" ".join)
 def test_a_command_that_cannot_print_says_why(ran: Etl, args: tuple[str, ...]) -> None:
     completed = shell(ran, GONE["stdout full"], *args)
     if args == ("rejects",) or args == ("wallets", "list"):  # they have nothing to print
@@ -138,7 +137,7 @@ def test_a_command_that_cannot_print_says_why(ran: Etl, args: tuple[str, ...]) -
 
 
 @on_linux
-@pytest.mark.parametrize("script", some_slow([*GONE.values()], 5), ids=GONE)
+@pytest.mark.parametrize("script", [*GONE.values()], ids=GONE)
 def test_a_wrong_command_line_is_a_usage_error_whatever_became_of_the_streams(
     etl: Etl, script: str
 ) -> None:
@@ -194,7 +193,7 @@ ENCODINGS = {
 }
 
 
-@pytest.mark.parametrize("env", some_slow([*ENCODINGS.values()], 3), ids=ENCODINGS)
+@pytest.mark.parametrize("env", [*ENCODINGS.values()], ids=ENCODINGS)
 def test_what_a_terminal_cannot_show_is_replaced(etl: Etl, database: Database, env: dict[str, str]) -> None:
     source = etl.file(as_object([("ключ", deal()), ("1", deal())]), "feed…é")
     args = ("run", "deals", "--source", source, *CLIENT, "--progress")
@@ -427,7 +426,7 @@ def limited(etl: Etl, limit: int, most: int, feed: Path) -> Completed:
 
 
 @on_linux
-@pytest.mark.parametrize("most", some_slow([5, 7, 12, 20, 28, 36, 44], 4))
+@pytest.mark.parametrize("most", [5, 7, 12, 20, 28, 36, 44])
 def test_a_limit_on_open_files_is_one_line(etl: Etl, database: Database, feed: Path, most: int) -> None:
     completed = limited(etl, resource.RLIMIT_NOFILE, most, feed)
     assert completed.status == 70
@@ -442,7 +441,7 @@ def test_a_limit_on_open_files_is_one_line(etl: Etl, database: Database, feed: P
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can be a user without processes"
 )
-@pytest.mark.parametrize("most", some_slow(range(1, 10), 4))
+@pytest.mark.parametrize("most", range(1, 10))
 def test_a_limit_on_processes_is_one_line(etl: Etl, database: Database, feed: Path, most: int) -> None:
     user = 200_000 + os.getpid() % 100_000
     os.chown(etl.directory, user, -1)
@@ -459,7 +458,7 @@ def test_a_limit_on_processes_is_one_line(etl: Etl, database: Database, feed: Pa
 
 
 @on_linux
-@pytest.mark.parametrize("most", some_slow([60, 80, 100, 130], 3))
+@pytest.mark.parametrize("most", [60, 80, 100, 130])
 def test_a_limit_on_memory_is_one_line_or_is_kept(
     etl: Etl, database: Database, feed: Path, most: int
 ) -> None:

@@ -17,7 +17,7 @@ slow = pytest.mark.slow
 """Marks parameters of a test that the ordinary suite leaves out: others of their kind are in it."""
 
 ALIKE = 3
-"""With how many parameters a test through the command is tried in the ordinary suite."""
+"""With how many of its parameters the ordinary suite tries an acceptance test."""
 
 Item = TypeVar("Item")
 
@@ -38,22 +38,21 @@ def sample(items: Sequence[Item], count: int) -> Sequence[Item]:
     return [items[index] for index in (0, *sorted(inner), len(items) - 1)]
 
 
-def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+def left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
     """Return the tests that the ordinary suite leaves out.
 
-    They are those that are marked as slow; and of one test through the command, with many parameters, all
+    They are those that are marked as slow; and of an acceptance test with more than `ALIKE` parameters, all
     but a sample of them.
     """
     if THOROUGH:
-        return []
-    out = [item for item in items if item.get_closest_marker("slow")]
+        return set()
+    out = {item for item in items if item.get_closest_marker("slow")}
     alike: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item not in out and "/acceptance/" in item.nodeid:
             alike.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for same in alike.values():
-        kept = sample(same, ALIKE)
-        out += [item for item in same if item not in kept]
+        out.update(set(same).difference(sample(same, ALIKE)))
     return out
 
 
